@@ -1,0 +1,238 @@
+/* settings.c - see settings.h. */
+#include "base/settings.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+#define TEXT   SETTING_TEXT
+#define INT    SETTING_INT
+#define REAL   SETTING_REAL
+#define BOOL   SETTING_BOOL
+#define URL    SETTING_URL
+#define SECRET SETTING_SECRET
+
+const struct setting settings_table[SETTING_COUNT] = {
+#define SETTING(name, type, fallback, min, max, flags, help)                                       \
+	{ #name, type, fallback, min, max, flags, help },
+#include "base/settings.def"
+#undef SETTING
+};
+
+const char *setting_text_by_id(enum setting_id id)
+{
+	const char *value = getenv(settings_table[id].name);
+
+	return value != NULL && value[0] != '\0' ? value : settings_table[id].fallback;
+}
+
+int64_t setting_int_by_id(enum setting_id id)
+{
+	const char *value = setting_text_by_id(id);
+
+	return value == NULL ? 0 : strtoll(value, NULL, 10);
+}
+
+double setting_real_by_id(enum setting_id id)
+{
+	const char *value = setting_text_by_id(id);
+
+	return value == NULL ? 0 : strtod(value, NULL);
+}
+
+static bool is_true(const char *value)
+{
+	return strcasecmp(value, "true") == 0 || strcmp(value, "1") == 0;
+}
+
+bool setting_bool_by_id(enum setting_id id)
+{
+	const char *value = setting_text_by_id(id);
+
+	return value != NULL && is_true(value);
+}
+
+const struct setting *setting_find(const char *name)
+{
+	for (size_t i = 0; i < SETTING_COUNT; i++)
+		if (strcmp(settings_table[i].name, name) == 0)
+			return &settings_table[i];
+	return NULL;
+}
+
+static const char *number_problem(const struct setting *s, const char *value)
+{
+	char *end;
+	double number = strtod(value, &end);
+
+	if (end == value || *end != '\0')
+		return "is not a number";
+	if (s->type == SETTING_INT && strspn(value, "0123456789") != strlen(value))
+		return "is not a whole number";
+	if (!(number >= s->min && number <= s->max))
+		return "is out of range";
+	return NULL;
+}
+
+static const char *problem(const struct setting *s, const char *value)
+{
+	size_t len = strlen(value);
+
+	switch (s->type) {
+	case SETTING_INT:
+	case SETTING_REAL:
+		return number_problem(s, value);
+	case SETTING_BOOL:
+		return is_true(value) || strcasecmp(value, "false") == 0 || strcmp(value, "0") == 0 ?
+			       NULL :
+			       "is neither true nor false";
+	case SETTING_URL:
+		if (strncmp(value, "http://", 7) != 0 && strncmp(value, "https://", 8) != 0)
+			return "is not an http:// or https:// URL";
+		break;
+	case SETTING_TEXT:
+		break;
+	}
+	if ((double)len < s->min)
+		return "is too short";
+	if ((double)len > s->max)
+		return "is too long";
+	return NULL;
+}
+
+static int check_one(const struct setting *s, FILE *errors)
+{
+	const char *value = getenv(s->name);
+	const char *wrong = value == NULL || value[0] == '\0' ? NULL : problem(s, value);
+
+	if (wrong == NULL)
+		return 0;
+	if (s->flags & SETTING_SECRET)
+		(void)fprintf(errors, "%s %s (%g to %g characters): %s\n", s->name, wrong, s->min,
+			      s->max, s->help);
+	else
+		(void)fprintf(errors, "%s=%s %s (%g to %g): %s\n", s->name, value, wrong, s->min,
+			      s->max, s->help);
+	return 1;
+}
+
+static int demand(bool met, const char *what, FILE *errors)
+{
+	if (!met)
+		(void)fprintf(errors, "%s\n", what);
+	return met ? 0 : 1;
+}
+
+int settings_check(FILE *errors)
+{
+	bool id = setting_text(HH_CLIENT_ID) != NULL;
+	bool secret = setting_text(HH_CLIENT_SECRET) != NULL;
+	int wrong = 0;
+
+	for (size_t i = 0; i < SETTING_COUNT; i++)
+		wrong += check_one(&settings_table[i], errors);
+	wrong += demand(setting_text(DATABASE_URL) != NULL, "DATABASE_URL is not set", errors);
+	wrong += demand(setting_text(ORCHESTRATOR_SECRET) != NULL,
+			"ORCHESTRATOR_SECRET is not set: make one with ugtj gen-secret", errors);
+	wrong += demand(id == secret, "HH_CLIENT_ID and HH_CLIENT_SECRET go together", errors);
+	wrong += demand(!id || setting_text(ENCRYPTION_KEY) != NULL,
+			"ENCRYPTION_KEY is not set: HH's tokens are kept encrypted", errors);
+	wrong += demand(id || setting_text(HH_ACCESS_TOKEN) != NULL,
+			"neither HH_ACCESS_TOKEN nor HH_CLIENT_ID is set: HH answers anonymous "
+			"searches with a captcha",
+			errors);
+	wrong += demand(log_level_parse(setting_text(LOG_LEVEL)) >= 0,
+			"LOG_LEVEL is none of debug, info, warn, error", errors);
+	return wrong;
+}
+
+/* Cuts blanks and one pair of quotes off value, in place. */
+static char *unquote(char *value)
+{
+	size_t len;
+
+	value += strspn(value, " \t");
+	len = strlen(value);
+	while (len > 0 && strchr(" \t\r\n", value[len - 1]) != NULL)
+		value[--len] = '\0';
+	if (len >= 2 && (value[0] == '"' || value[0] == '\'') && value[len - 1] == value[0]) {
+		value[len - 1] = '\0';
+		value++;
+	}
+	return value;
+}
+
+/* Puts one line of an env file into the environment. Returns NULL or what is wrong with it. */
+static const char *read_env_line(char *line)
+{
+	char *name = line + strspn(line, " \t\r\n");
+	char *equals;
+
+	if (*name == '\0' || *name == '#')
+		return NULL;
+	if (strncmp(name, "export ", 7) == 0)
+		name += 7;
+	equals = strchr(name, '=');
+	if (equals == NULL || equals == name)
+		return "is not NAME=value";
+	*equals = '\0';
+	if (strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") !=
+	    strlen(name))
+		return "has a name with other characters than letters, digits and _";
+	return setenv(name, unquote(equals + 1), 0) == 0 ? NULL : "could not be kept";
+}
+
+int settings_read_file(const char *path, FILE *errors)
+{
+	FILE *file = fopen(path, "re");
+	char *line = NULL;
+	size_t room = 0;
+	int number = 0;
+	int rc = 0;
+
+	if (file == NULL)
+		return errno == ENOENT ? 0 : -errno;
+	while (getline(&line, &room, file) >= 0) {
+		const char *wrong = read_env_line(line);
+
+		number++;
+		if (wrong != NULL) {
+			(void)fprintf(errors, "%s:%d %s\n", path, number, wrong);
+			rc = -EINVAL;
+		}
+	}
+	if (ferror(file))
+		rc = -EIO;
+	free(line);
+	(void)fclose(file);
+	return rc;
+}
+
+/* FNV-1a: tells two servers on one host apart, nothing more. */
+static uint32_t digest(const char *s)
+{
+	uint32_t h = 2166136261u;
+
+	for (; *s != '\0'; s++)
+		h = (h ^ (unsigned char)*s) * 16777619u;
+	return h;
+}
+
+char *setting_node_name(char buf[SETTING_NODE_NAME_SIZE])
+{
+	const char *given = setting_text(NODE_NAME);
+	char host[65] = "localhost";
+
+	if (given != NULL) {
+		(void)snprintf(buf, SETTING_NODE_NAME_SIZE, "%s", given);
+		return buf;
+	}
+	(void)gethostname(host, sizeof(host) - 1);
+	host[sizeof(host) - 1] = '\0';
+	(void)snprintf(buf, SETTING_NODE_NAME_SIZE, "%s-%08x", host, digest(setting_text(RUN_DIR)));
+	return buf;
+}
