@@ -10,7 +10,7 @@
  * function is called exactly once, later, with a reply, or with an error: the receiver's own, or
  * ERR_TIMEOUT at the deadline, or ERR_DOWN when the receiver died. A message that is idempotent in
  * the catalogue is not failed by a death: it waits for the next generation within its deadline. A
- * call made while handling a call does not outlive that call's deadline unless it is told to.
+ * call made while handling a call carries that call's trace id on.
  *
  * Answers. A handler of a call answers it with actor_reply() or actor_refuse(), at once or later,
  * exactly once; the request stays valid until then. More open calls than the spec's mailbox_max
@@ -84,6 +84,10 @@ const char *actor_argument(const struct actor *self);
 /* libuv's loop, for descriptors (uv_poll_t) and libraries. Handles that are still open when the
  * actor ends are closed by the runtime; those of the actor's own live in its state. */
 uv_loop_t *actor_loop(struct actor *self);
+
+/* The trace id of the calls made until the handler that runs now returns; "" or NULL: none. A
+ * handler of a call has that call's by itself. Copied, at most 64 characters. */
+void actor_trace(struct actor *self, const char *trace);
 
 /* Says that the actor is up (only with spec->ready_later). */
 void actor_ready(struct actor *self);

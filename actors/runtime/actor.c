@@ -1,0 +1,296 @@
+/* actor.c - birth and end of an actor's process, and its loop. */
+#include <inttypes.h>
+#include <signal.h>
+
+#include "actors/runtime/internal.h"
+#include "base/exit_codes.h"
+#include "base/log.h"
+#include "base/settings.h"
+
+/* --- ports -------------------------------------------------------------------------------------- */
+
+static void on_poll(uv_poll_t *handle, int status, int events)
+{
+	struct port *port = handle->data;
+
+	(void)status;
+	(void)events;
+	port->dirty = true; /* drained by the prepare handle, before the loop sleeps */
+}
+
+int port_open(struct actor *self, zsock_t *socket, void (*drain)(struct port *), struct port **out)
+{
+	struct port *port = calloc(1, sizeof(*port));
+
+	if (port == NULL || uv_poll_init(&self->loop, &port->poll, zsock_fd(socket)) < 0) {
+		free(port);
+		zsock_destroy(&socket);
+		return -ENOMEM;
+	}
+	port->socket = socket;
+	port->self = self;
+	port->drain = drain;
+	port->poll.data = port;
+	port->dirty = true;
+	port->next = self->ports;
+	self->ports = port;
+	(void)uv_poll_start(&port->poll, UV_READABLE, on_poll);
+	*out = port;
+	return 0;
+}
+
+static void on_port_closed(uv_handle_t *handle)
+{
+	free(handle->data);
+}
+
+void port_close(struct port **port)
+{
+	struct port *p = *port;
+
+	if (p == NULL)
+		return;
+	*port = NULL;
+	for (struct port **link = &p->self->ports; *link != NULL; link = &(*link)->next)
+		if (*link == p) {
+			*link = p->next;
+			break;
+		}
+	(void)uv_poll_stop(&p->poll); /* before the descriptor goes */
+	zsock_destroy(&p->socket);
+	uv_close((uv_handle_t *)&p->poll, on_port_closed);
+}
+
+static struct port *next_dirty(struct actor *self)
+{
+	for (struct port *port = self->ports; port != NULL; port = port->next)
+		if (port->dirty)
+			return port;
+	return NULL;
+}
+
+static void on_idle(uv_idle_t *handle)
+{
+	(void)handle; /* that it runs is its purpose: the loop polls without sleeping */
+}
+
+/* Drains used ports until all are quiet, or until enough was done for one turn of the loop. Looking
+ * for one from the front each time is safe when a handler opens or closes ports. */
+static void on_prepare(uv_prepare_t *handle)
+{
+	struct actor *self = handle->data;
+	struct port *port;
+
+	for (int turns = 0; turns < 256; turns++) {
+		port = next_dirty(self);
+		if (port == NULL) {
+			(void)uv_idle_stop(&self->idle);
+			return;
+		}
+		port->dirty = false;
+		port->drain(port);
+	}
+	(void)uv_idle_start(&self->idle, on_idle);
+}
+
+/* --- what an actor asks of itself --------------------------------------------------------------- */
+
+void *actor_state(struct actor *self)
+{
+	return self->state;
+}
+
+const char *actor_name(const struct actor *self)
+{
+	return self->name;
+}
+
+uint64_t actor_generation(const struct actor *self)
+{
+	return self->generation;
+}
+
+const char *actor_argument(const struct actor *self)
+{
+	return self->argument;
+}
+
+uv_loop_t *actor_loop(struct actor *self)
+{
+	return &self->loop;
+}
+
+void actor_trace(struct actor *self, const char *trace)
+{
+	(void)snprintf(self->trace, sizeof(self->trace), "%s", trace == NULL ? "" : trace);
+}
+
+void actor_ready(struct actor *self)
+{
+	if (self->ready)
+		return;
+	self->ready = true;
+	control_ready(self);
+}
+
+bool actor_stopping(const struct actor *self)
+{
+	return self->stopping;
+}
+
+void actor_stopped(struct actor *self)
+{
+	self->stopped = true;
+	uv_stop(&self->loop);
+}
+
+void actor_check_stopped(struct actor *self)
+{
+	if (self->stopping && self->spec->stop == NULL && self->open_calls == 0)
+		actor_stopped(self);
+}
+
+static void on_sigterm(uv_signal_t *handle, int signum)
+{
+	struct actor *self = handle->data;
+
+	(void)signum;
+	if (self->stopping)
+		return;
+	self->stopping = true;
+	log_debug("actor.stopping", "open=%zu", self->open_calls);
+	if (self->spec->stop != NULL)
+		self->spec->stop(self);
+	else
+		actor_check_stopped(self);
+}
+
+/* --- birth -------------------------------------------------------------------------------------- */
+
+static int read_treaty(struct actor *self)
+{
+	const char *name = getenv(CONTROL_ENV_NAME);
+	const char *generation = getenv(CONTROL_ENV_GENERATION);
+	const char *colon;
+
+	if (name == NULL || generation == NULL || strlen(name) >= sizeof(self->name))
+		return -EINVAL;
+	(void)snprintf(self->name, sizeof(self->name), "%s", name);
+	self->generation = strtoull(generation, NULL, 10);
+	colon = strchr(self->name, ':');
+	self->argument = colon == NULL ? "" : colon + 1;
+	return self->generation == 0 ? -EINVAL : 0;
+}
+
+static void zeromq_setup(void)
+{
+	(void)setenv("ZSYS_SIGHANDLER", "false", 1); /* signals are the loop's */
+	(void)zsys_init();
+	zsys_set_linger(500);
+	zsys_set_max_sockets(32768);
+	zsys_set_logstream(stderr);
+}
+
+static int loop_setup(struct actor *self)
+{
+	int rc = uv_loop_init(&self->loop);
+
+	if (rc < 0)
+		return rc;
+	(void)uv_prepare_init(&self->loop, &self->prepare);
+	(void)uv_idle_init(&self->loop, &self->idle);
+	self->prepare.data = self;
+	(void)uv_prepare_start(&self->prepare, on_prepare);
+	rc = uv_signal_init(&self->loop, &self->sigterm);
+	if (rc < 0)
+		return rc;
+	self->sigterm.data = self;
+	return uv_signal_start(&self->sigterm, on_sigterm, SIGTERM);
+}
+
+static int actor_birth(struct actor *self)
+{
+	const size_t size = self->spec->state_size;
+	int rc = loop_setup(self);
+
+	if (rc < 0)
+		return rc;
+	self->state = calloc(1, size > 0 ? size : 1);
+	if (self->state == NULL)
+		return -ENOMEM;
+	rc = control_open(self);
+	if (rc < 0)
+		return rc;
+	rc = mailbox_open(self);
+	if (rc < 0)
+		return rc;
+	if (self->spec->init != NULL)
+		rc = self->spec->init(self);
+	if (rc == 0 && !self->spec->ready_later)
+		actor_ready(self);
+	return rc;
+}
+
+/* --- end ---------------------------------------------------------------------------------------- */
+
+static void close_leftover(uv_handle_t *handle, void *unused)
+{
+	(void)unused;
+	if (uv_is_closing(handle))
+		return;
+	if (timer_owns_handle(handle))
+		timer_close_handle(handle);
+	else
+		uv_close(handle, NULL);
+}
+
+static void actor_end(struct actor *self)
+{
+	if (self->spec->terminate != NULL && self->state != NULL)
+		self->spec->terminate(self);
+	peers_close(self);
+	if (self->mailbox != NULL)
+		mailbox_close(self);
+	control_close(self);
+	uv_walk(&self->loop, close_leftover, NULL);
+	(void)uv_run(&self->loop, UV_RUN_DEFAULT);
+	if (uv_loop_close(&self->loop) < 0)
+		log_warn("loop.busy", "a handle was left open");
+	free(self->state);
+	zsys_shutdown();
+	log_debug("actor.count",
+		  "received=%" PRIu64 " answered=%" PRIu64 " refused=%" PRIu64 " expired=%" PRIu64
+		  " stale=%" PRIu64 " malformed=%" PRIu64 " sent=%" PRIu64 " replies=%" PRIu64
+		  " failures=%" PRIu64 " timeouts=%" PRIu64 " downs=%" PRIu64 " late=%" PRIu64
+		  " dropped=%" PRIu64,
+		  self->count.received, self->count.answered, self->count.refused,
+		  self->count.expired, self->count.stale, self->count.malformed, self->count.sent,
+		  self->count.replies, self->count.failures, self->count.timeouts,
+		  self->count.downs, self->count.late, self->count.dropped);
+}
+
+int actor_main(const struct actor_spec *spec)
+{
+	static struct actor self; /* one per process; outlives every handle */
+	int rc;
+
+	self.spec = spec;
+	rc = read_treaty(&self);
+	if (rc < 0) {
+		(void)fprintf(stderr, "This program is an actor: it is started by `ugtj server`.\n");
+		return EXIT_USAGE;
+	}
+	log_open(self.name, self.generation);
+	log_set_level((enum log_level)log_level_parse(setting_text(LOG_LEVEL)));
+	zeromq_setup();
+	rc = actor_birth(&self);
+	if (rc < 0) {
+		log_error("actor.init_failed", "error=%s", strerror(-rc));
+		actor_end(&self);
+		return EXIT_WORLD;
+	}
+	while (!self.stopped)
+		(void)uv_run(&self.loop, UV_RUN_DEFAULT);
+	actor_end(&self);
+	return EXIT_OK;
+}

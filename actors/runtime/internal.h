@@ -1,0 +1,87 @@
+/* internal.h - what the runtime's files share. Actors include actor.h and nothing else.
+ *
+ *   actor.c    birth and end of the process, the loop
+ *   mailbox.c  requests from others: receive, check, dispatch, answer
+ *   peers.c    requests to others: queue, send, match answers, deadlines, deaths
+ *   control.c  the supervisor: ready, heartbeat, news, requests
+ *   wire.c     two frames of msgpack to and from a ZeroMQ socket
+ *   timer.c    timers
+ */
+#ifndef ACTORS_RUNTIME_INTERNAL_H
+#define ACTORS_RUNTIME_INTERNAL_H
+
+#include <czmq.h>
+
+#include "actors/runtime/actor.h"
+#include "actors/runtime/port.h"
+#include "actors/runtime/wire.h"
+#include "proto/codec.h"
+#include "proto/control.h"
+
+struct peer;
+struct control_request;
+
+struct actor {
+	const struct actor_spec *spec;
+	void *state;
+	char name[CONTROL_NAME_SIZE];
+	const char *argument;
+	uint64_t generation;
+	uv_loop_t loop;
+
+	/* actor.c */
+	uv_signal_t sigterm;
+	uv_prepare_t prepare;
+	uv_idle_t idle; /* runs while a port has more: the loop must not sleep */
+	bool ready;
+	bool stopping;
+	bool stopped;
+
+	/* mailbox.c */
+	struct port *mailbox;
+	size_t open_calls;
+	struct actor_call *calls; /* all open ones */
+	char trace[65]; /* of the calls made now; see actor_trace() */
+
+	/* peers.c */
+	struct peer *peers;
+	struct port *ports;
+	uint64_t last_ref;
+	size_t waiting; /* requests of ours without an answer */
+
+	/* control.c */
+	uv_poll_t control;
+	uv_timer_t heartbeat;
+	struct control_request *requests;
+	uint32_t last_control_ref;
+	char degraded[CONTROL_REASON_SIZE];
+
+	/* every message is accounted for; logged at the end */
+	struct {
+		uint64_t received, answered, refused, expired, stale, malformed;
+		uint64_t sent, replies, failures, timeouts, downs, late, dropped;
+	} count;
+};
+
+/* actor.c */
+void actor_check_stopped(struct actor *self);
+
+/* mailbox.c */
+int mailbox_open(struct actor *self);
+void mailbox_close(struct actor *self);
+
+/* peers.c */
+void peers_news(struct actor *self, const struct actor_news *news);
+void peers_close(struct actor *self);
+
+/* control.c */
+int control_open(struct actor *self);
+void control_close(struct actor *self);
+void control_ready(struct actor *self);
+int control_monitor(struct actor *self, const char *name);
+
+/* timer.c: for the end of the loop */
+bool timer_owns_handle(const uv_handle_t *handle);
+void timer_close_handle(uv_handle_t *handle);
+
+#endif
