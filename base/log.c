@@ -17,7 +17,7 @@
 
 static const char *process_name = "ugtj";
 static uint64_t process_generation;
-static enum log_level threshold = LOG_INFO;
+static enum log_level threshold = LEVEL_INFO;
 static atomic_ulong dropped_lines;
 
 static const char *const level_names[] = { "debug", "info", "warn", "error" };
@@ -76,7 +76,7 @@ static void log_dropped(void)
 
 	if (lost == 0)
 		return;
-	n = line_head(line, sizeof(line), LOG_WARN, "log.dropped");
+	n = line_head(line, sizeof(line), LEVEL_WARN, "log.dropped");
 	n += clamp(snprintf(line + n, sizeof(line) - n, "lines=%lu\n", lost), sizeof(line) - n);
 	write_line(line, n);
 }
@@ -116,7 +116,7 @@ void fatal(const char *event, const char *fmt, ...)
 	va_list args;
 
 	va_start(args, fmt);
-	log_vline(LOG_ERROR, event, fmt, args);
+	log_vline(LEVEL_ERROR, event, fmt, args);
 	va_end(args);
 	exit(EXIT_WORLD);
 }
@@ -126,7 +126,7 @@ void panic(const char *event, const char *fmt, ...)
 	va_list args;
 
 	va_start(args, fmt);
-	log_vline(LOG_ERROR, event, fmt, args);
+	log_vline(LEVEL_ERROR, event, fmt, args);
 	va_end(args);
 	abort();
 }

@@ -11,12 +11,12 @@
 
 #include <stdint.h>
 
-enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
+enum log_level { LEVEL_DEBUG, LEVEL_INFO, LEVEL_WARN, LEVEL_ERROR };
 
 /* Names the process in every line from now on. name is borrowed for the life of the process. */
 void log_open(const char *name, uint64_t generation);
 
-/* Lines below level are left out. Default: LOG_INFO. */
+/* Lines below level are left out. Default: LEVEL_INFO. */
 void log_set_level(enum log_level level);
 
 /* "debug", "info", "warn" or "error" to a level; -1 for anything else. */
@@ -27,10 +27,10 @@ int log_level_parse(const char *word);
 void log_line(enum log_level level, const char *event, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
-#define log_debug(event, ...) log_line(LOG_DEBUG, (event), __VA_ARGS__)
-#define log_info(event, ...)  log_line(LOG_INFO, (event), __VA_ARGS__)
-#define log_warn(event, ...)  log_line(LOG_WARN, (event), __VA_ARGS__)
-#define log_error(event, ...) log_line(LOG_ERROR, (event), __VA_ARGS__)
+#define log_debug(event, ...) log_line(LEVEL_DEBUG, (event), __VA_ARGS__)
+#define log_info(event, ...)  log_line(LEVEL_INFO, (event), __VA_ARGS__)
+#define log_warn(event, ...)  log_line(LEVEL_WARN, (event), __VA_ARGS__)
+#define log_error(event, ...) log_line(LEVEL_ERROR, (event), __VA_ARGS__)
 
 /* The world failed: logs at error and exits with EXIT_WORLD. */
 _Noreturn void fatal(const char *event, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

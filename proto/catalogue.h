@@ -34,7 +34,7 @@ enum field_need { REQ, OPT, NUL };
 
 /* One struct per RECORD. */
 #define RECORD(name, doc)                   struct name {
-#define END(name)                           char end_of_record[0]; };
+#define END(name)                           char end_of_record; };
 #define STR(name, min, max, need, doc)      const char *name;
 #define INT(name, min, max, need, doc)      int64_t name;
 #define OPT_INT(name, min, max, doc)        struct opt_int name;

@@ -50,7 +50,7 @@ static void ask_again(struct actor *self)
 	f->timer = actor_timer_start(self, ASK_AGAIN_MS / 2 + random() % ASK_AGAIN_MS, 0, ask_lease,
 				     NULL);
 	if (f->timer == NULL)
-		fatal("fetcher.no_memory", "");
+		fatal("fetcher.no_memory", "a timer");
 }
 
 /* Any call that cannot even be made, or an answer that a later try may mend. */
@@ -93,7 +93,7 @@ static void wait_for_run(struct actor *self)
 	actor_timer_stop(&f->timer);
 	f->timer = actor_timer_start(self, f->plan.due_in_ms + jitter_ms(f), 0, run_start, NULL);
 	if (f->timer == NULL)
-		fatal("fetcher.no_memory", "");
+		fatal("fetcher.no_memory", "a timer");
 }
 
 /* --- the plan ----------------------------------------------------------------------------------- */

@@ -151,7 +151,7 @@ void control_ready(struct actor *self)
 	struct control_packet packet = packet_of(CONTROL_READY, self->name);
 
 	if (control_send(&packet) < 0)
-		fatal("control.ready_unsent", "");
+		fatal("control.ready_unsent", "the supervisor does not read");
 	if (self->degraded[0] != '\0')
 		on_heartbeat(&self->heartbeat);
 }

@@ -1,0 +1,293 @@
+/* door.c - the ZeroMQ door: lets outside services send the catalogue's public messages.
+ *
+ * A ROUTER on tcp://127.0.0.1:ZMQ_PORT. What comes in is the same as inside: two frames, the envelope
+ * {v:1, kind:"call", ref, method, ttl_ms?, trace?} and the body. It is checked, sent on to its receiver
+ * as a call of ours, and the answer goes back with the caller's ref.
+ *
+ * Owns     the calls under way; a caller whose call dies with the door gets no answer and asks again
+ *          after its own deadline, as with any server.
+ * Never    lets through what the catalogue does not call PUBLIC, nor a cast.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "actors/actors.h"
+#include "actors/runtime/port.h"
+#include "actors/runtime/wire.h"
+#include "base/log.h"
+#include "base/settings.h"
+#include "proto/codec.h"
+
+#define UNDER_WAY_MAX   1000
+#define BATCH           64
+#define BIND_RETRY_MS   1000
+#define BODY_ARENA_BYTES ((size_t)8 * 1024 * 1024)
+
+struct door {
+	struct port *router;
+	struct actor_timer *bind_timer;
+	size_t under_way;
+};
+
+/* An outside call that waits for its answer. */
+struct visit {
+	zframe_t *identity;
+	int64_t ref;
+	const struct message *message;
+};
+
+/* --- answers ------------------------------------------------------------------------------------ */
+
+static void send_back(struct actor *self, zframe_t *identity, int64_t ref, const char *kind,
+		      const struct record *record, const void *value)
+{
+	struct door *door = actor_state(self);
+	const struct envelope envelope = { .v = 1, .kind = kind, .ref = ref, .from = "door" };
+	struct codec_problem problem;
+	void *bytes;
+	size_t len;
+	int rc = codec_pack(record, value, &bytes, &len, &problem);
+
+	if (rc < 0) {
+		log_error("door.unsendable", "field=%s problem=%s", problem.field, problem.message);
+		return;
+	}
+	rc = wire_send(door->router->socket, identity, &envelope, bytes, len);
+	door->router->dirty = true;
+	if (rc < 0)
+		log_debug("door.caller_gone", "ref=%" PRId64, ref);
+	free(bytes);
+}
+
+static void refuse(struct actor *self, const struct wire *wire, enum msg_error error,
+		   const char *field, const char *message)
+{
+	const struct failure failure = {
+		.error = error_code(error),
+		.field = field != NULL && field[0] != '\0' ? field : NULL,
+		.message = message,
+		.retry_after_ms = error == ERR_OVERLOADED ? OPT_INT_OF(1000) :
+							    (struct opt_int){ 0 },
+	};
+
+	send_back(self, wire->identity, wire->envelope.ref, "error", RECORD_OF(failure), &failure);
+}
+
+static void visit_end(struct actor *self, struct visit *visit)
+{
+	struct door *door = actor_state(self);
+
+	door->under_way--;
+	zframe_destroy(&visit->identity);
+	free(visit);
+	if (actor_stopping(self) && door->under_way == 0)
+		actor_stopped(self);
+}
+
+static void on_answer(struct actor *self, const struct actor_answer *answer, void *context)
+{
+	struct visit *visit = context;
+
+	if (answer->error == ERR_NONE)
+		send_back(self, visit->identity, visit->ref, "reply", visit->message->reply,
+			  answer->body);
+	else
+		send_back(self, visit->identity, visit->ref, "error", RECORD_OF(failure),
+			  answer->failure);
+	visit_end(self, visit);
+}
+
+/* --- requests ----------------------------------------------------------------------------------- */
+
+static struct visit *visit_new(struct actor *self, struct wire *wire, const struct message *m)
+{
+	struct door *door = actor_state(self);
+	struct visit *visit = calloc(1, sizeof(*visit));
+
+	if (visit == NULL)
+		return NULL;
+	visit->identity = wire->identity;
+	wire->identity = NULL;
+	visit->ref = wire->envelope.ref;
+	visit->message = m;
+	door->under_way++;
+	return visit;
+}
+
+/* Sends a checked call on to its receiver. */
+static void pass_on(struct actor *self, struct wire *wire, const struct message *m,
+		    const void *body)
+{
+	int64_t ttl_ms = wire->envelope.ttl_ms.set ? wire->envelope.ttl_ms.value : m->timeout_ms;
+	struct visit *visit = visit_new(self, wire, m);
+	int rc = -ENOMEM;
+
+	if (visit != NULL) {
+		actor_trace(self, wire->envelope.trace);
+		rc = actor_call(self, m->id, body, ttl_ms, on_answer, visit);
+		actor_trace(self, NULL);
+	}
+	if (rc == 0)
+		return;
+	log_error("door.not_passed", "method=%s error=%s", m->method, strerror(-rc));
+	if (visit == NULL)
+		return;
+	wire->identity = visit->identity; /* back to where it came from, to be answered */
+	visit->identity = NULL;
+	visit_end(self, visit);
+	refuse(self, wire, ERR_OVERLOADED, NULL, "too many calls are waiting");
+}
+
+static void take_body(struct actor *self, struct wire *wire, const struct message *m)
+{
+	struct codec_problem problem = { 0 };
+	struct arena arena;
+	void *body;
+	int rc;
+
+	arena_init(&arena, BODY_ARENA_BYTES);
+	body = arena_alloc(&arena, m->request->size);
+	rc = body == NULL ? -ENOMEM :
+			    codec_unpack(m->request, zframe_data(wire->body),
+					 zframe_size(wire->body), &arena, body, &problem);
+	if (rc == -EINVAL)
+		refuse(self, wire, ERR_BAD_REQUEST, problem.field, problem.message);
+	else if (rc < 0)
+		refuse(self, wire, ERR_TOO_LARGE, NULL, "too much for one message");
+	else
+		pass_on(self, wire, m, body);
+	arena_fini(&arena);
+}
+
+static void on_visitor(struct actor *self, struct wire *wire)
+{
+	struct door *door = actor_state(self);
+	const struct envelope *e = &wire->envelope;
+	const struct message *m = e->method == NULL ? NULL : message_by_method(e->method);
+
+	if (strcmp(e->kind, "call") != 0)
+		refuse(self, wire, ERR_BAD_REQUEST, "kind", "only calls are taken here");
+	else if (e->method == NULL)
+		refuse(self, wire, ERR_BAD_REQUEST, "method", "is required");
+	else if (m == NULL || (m->flags & MESSAGE_PUBLIC) == 0)
+		refuse(self, wire, ERR_UNKNOWN_METHOD, "method", "not a public message");
+	else if (zframe_size(wire->body) > CODEC_PUBLIC_MAX_BYTES)
+		refuse(self, wire, ERR_TOO_LARGE, NULL, "over 1 MiB");
+	else if (door->under_way >= UNDER_WAY_MAX)
+		refuse(self, wire, ERR_OVERLOADED, NULL, "too many calls are under way");
+	else
+		take_body(self, wire, m);
+}
+
+static void door_drain(struct port *port)
+{
+	for (int i = 0; i < BATCH && !actor_stopping(port->self); i++) {
+		struct wire wire;
+		int rc = wire_receive(port->socket, true, &wire);
+
+		if (rc == WIRE_NOTHING)
+			return;
+		if (rc == WIRE_MESSAGE) {
+			on_visitor(port->self, &wire);
+			wire_release(&wire);
+		} else {
+			/* no ref that could be trusted: the caller hears nothing */
+			log_warn("door.malformed", "not an envelope and a body of the catalogue");
+		}
+	}
+	port->dirty = !actor_stopping(port->self);
+}
+
+/* --- the actor ---------------------------------------------------------------------------------- */
+
+/* Others find the port here when it was chosen by the system (ZMQ_PORT=0). */
+static void write_port(const char *endpoint)
+{
+	const char *colon = strrchr(endpoint, ':');
+	FILE *file = fopen("zmq_port", "we");
+
+	if (file == NULL)
+		return;
+	(void)fprintf(file, "%s\n", colon == NULL ? "" : colon + 1);
+	if (fclose(file) != 0)
+		log_warn("door.port_unwritten", "error=%s", strerror(errno));
+}
+
+static int door_bind(struct actor *self)
+{
+	struct door *door = actor_state(self);
+	int64_t wanted = setting_int(ZMQ_PORT);
+	zsock_t *router = zsock_new(ZMQ_ROUTER);
+	char *endpoint;
+	int rc;
+
+	if (router == NULL)
+		return -errno;
+	zsock_set_router_mandatory(router, 1);
+	zsock_set_backlog(router, 1024);
+	zsock_set_maxmsgsize(router, (int)CODEC_PUBLIC_MAX_BYTES);
+	zsock_set_linger(router, 500);
+	zsock_set_heartbeat_ivl(router, 10000);
+	zsock_set_heartbeat_timeout(router, 30000);
+	rc = wanted == 0 ? zsock_bind(router, "tcp://127.0.0.1:*") :
+			   zsock_bind(router, "tcp://127.0.0.1:%" PRId64, wanted);
+	if (rc < 0) {
+		rc = -errno;
+		zsock_destroy(&router);
+		return rc;
+	}
+	endpoint = zsock_last_endpoint(router);
+	write_port(endpoint);
+	log_info("door.open", "endpoint=%s", endpoint);
+	free(endpoint);
+	return port_open(self, router, door_drain, &door->router);
+}
+
+static void try_bind(struct actor *self, void *unused)
+{
+	struct door *door = actor_state(self);
+	int rc = door_bind(self);
+
+	(void)unused;
+	door->bind_timer = NULL;
+	if (rc == 0) {
+		actor_degraded(self, NULL);
+		return;
+	}
+	actor_degraded(self, "ZMQ_PORT cannot be listened on: another program has it?");
+	door->bind_timer = actor_timer_start(self, BIND_RETRY_MS, 0, try_bind, NULL);
+	if (door->bind_timer == NULL)
+		fatal("door.no_memory", "a timer");
+}
+
+static int door_init(struct actor *self)
+{
+	try_bind(self, NULL);
+	return 0;
+}
+
+static void door_stop(struct actor *self)
+{
+	const struct door *door = actor_state(self);
+
+	if (door->under_way == 0)
+		actor_stopped(self);
+}
+
+static void door_terminate(struct actor *self)
+{
+	struct door *door = actor_state(self);
+
+	actor_timer_stop(&door->bind_timer);
+	port_close(&door->router);
+}
+
+const struct actor_spec door_spec = {
+	.name = "door",
+	.state_size = sizeof(struct door),
+	.init = door_init,
+	.stop = door_stop,
+	.terminate = door_terminate,
+};
