@@ -1,6 +1,8 @@
 """The control API under /_sim/: what tests use to look inside the simulator and to change the world."""
 import datetime
+import html
 import json
+import re
 
 import parameters
 import reference
@@ -9,10 +11,15 @@ from aiohttp import web
 from errors import json_response
 from faults import BadRule
 
-# Optional keys of POST /_sim/vacancies that go into the vacancy as they are.
-_PLAIN = ("name", "archived", "has_test", "test_required", "response_letter_required", "response_url", "type",
-          "experience", "employment", "schedule", "employment_form", "work_format", "salary", "description",
-          "branded_description", "requirement", "responsibility", "key_skills")
+# Optional keys of POST /_sim/vacancies that go into the vacancy as they are, and their types.
+_TEXT, _NULLABLE_TEXT = (str,), (str, type(None))
+_PLAIN = {"name": _TEXT, "type": _TEXT, "experience": _TEXT, "employment": _NULLABLE_TEXT, "schedule": _NULLABLE_TEXT,
+          "employment_form": _NULLABLE_TEXT, "response_url": _NULLABLE_TEXT, "branded_description": _NULLABLE_TEXT,
+          "archived": (bool,), "has_test": (bool,), "test_required": (bool,), "response_letter_required": (bool,),
+          "work_format": (list,), "key_skills": (list,), "salary": (dict, type(None)), "description": _TEXT,
+          "requirement": _NULLABLE_TEXT, "responsibility": _NULLABLE_TEXT}
+_SEARCHED = ("description", "requirement", "responsibility")
+_TAG = re.compile(r"<[^>]*>")
 _DICTIONARY_OF = {"type": reference.VACANCY_TYPE, "experience": reference.EXPERIENCE,
                   "employment": reference.EMPLOYMENT, "schedule": reference.SCHEDULE,
                   "employment_form": reference.EMPLOYMENT_FORM, "work_format": reference.WORK_FORMAT}
@@ -81,7 +88,8 @@ async def publish(request):
 
 
 def _decided(body):
-    decided = {}
+    # Who shapes a vacancy wants to see it whole: none of its keys is left out then.
+    decided = {"missing": (), "missing_in_details": (), "null_in_details": ()} if body else {}
     for name, value in body.items():
         if name in _PLAIN:
             decided[name] = _checked(name, value)
@@ -89,21 +97,31 @@ def _decided(body):
             decided.update(_READERS[name](value))
         else:
             raise Refused(f"unknown key {name!r}; known: count, {', '.join(sorted((*_PLAIN, *_READERS)))}")
+    written = [html.unescape(_TAG.sub(" ", body[name])) for name in _SEARCHED if body.get(name)]
+    if written:
+        decided["sentences"] = written if "description" in body else lambda draft: [*draft.sentences, *written]
     return decided
 
 
 def _checked(name, value):
+    if not isinstance(value, _PLAIN[name]):
+        raise Refused(f"{name}: {value!r} has the wrong type")
     dictionary = _DICTIONARY_OF.get(name)
     values = value if isinstance(value, list) else [value]
     if dictionary and value is not None and not set(values) <= reference.ids_of(dictionary):
         raise Refused(f"{name}: {value!r} is not in the dictionary")
-    if name == "salary" and value is not None:
-        return {"from": None, "to": None, "currency": "RUR", "gross": None, **value}
-    return value
+    return _salary(value) if name == "salary" and value is not None else value
+
+
+def _salary(value):
+    salary = {"from": None, "to": None, "currency": "RUR", "gross": None, **value}
+    if len(salary) > 4 or salary["currency"] not in reference.RATES:
+        raise Refused('salary is {"from", "to", "currency", "gross"} or null')
+    return salary
 
 
 def _area(value):
-    if value not in reference.AREA_BY_ID:
+    if not isinstance(value, str) or value not in reference.AREA_BY_ID:
         raise Refused(f"area {value!r} is unknown")
     return {"area": value, "address": None}
 
@@ -122,8 +140,14 @@ def _employer(value):
     return {"employer": {"trusted": True, "accredited_it_employer": False, **value}}
 
 
+def _role(value):
+    if not isinstance(value, str) or value not in reference.ROLE_NAMES:
+        raise Refused(f"professional_role {value!r} is unknown")
+    return {"role": value}
+
+
 _READERS = {"area": _area, "published_at": _published_at, "employer": _employer,
-            "professional_role": lambda value: {"role": value}}
+            "professional_role": _role}
 
 
 async def archive(request):

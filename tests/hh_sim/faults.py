@@ -23,7 +23,24 @@ _SERVER_PAGE = "<html><head><title>{0}</title></head><body><center><h1>{0}</h1><
 # Settings of the kinds and their defaults; a rule may name no other.
 SETTINGS = {"ms": None, "retry_after": None, "body": None, "chunk_bytes": 16, "mb": 64, "keep": 0.5}
 _SELECTORS = ("kind", "path", "exact", "method", "query", "probability", "count", "skip")
-_BODIES = (None, "json", "html", "empty")
+
+
+def _is_text(value):
+    return isinstance(value, str)
+
+
+def _is_number(value):
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0
+
+
+def _is_whole(value):
+    return isinstance(value, int) and _is_number(value)
+
+
+_TYPES = {"path": _is_text, "method": _is_text, "query": _is_text, "probability": _is_number, "count": _is_whole,
+          "skip": _is_whole, "ms": _is_number, "chunk_bytes": lambda value: _is_whole(value) and value > 0,
+          "mb": _is_whole, "keep": lambda value: _is_number(value) and value <= 1,
+          "body": lambda value: value in ("json", "html", "empty")}
 
 
 class BadRule(ValueError):
@@ -107,11 +124,14 @@ def _rule(rule_id, description):
     unknown = [name for name in description if name not in known]
     if unknown:
         raise BadRule(f"unknown setting {unknown[0]!r}; known: {', '.join(sorted(known))}")
-    if description.get("kind") not in KINDS and description.get("kind") != "latency":
-        raise BadRule(f"unknown kind {description.get('kind')!r}; known: latency, {', '.join(KINDS)}")
-    if description.get("body") not in _BODIES:
-        raise BadRule("body is json, html or empty")
+    kind = str(description.get("kind"))  # 429 is as good as "429"
+    if kind not in KINDS and kind != "latency":
+        raise BadRule(f"unknown kind {kind!r}; known: latency, {', '.join(KINDS)}")
+    for name, value in description.items():
+        if value is not None and not _TYPES.get(name, lambda _: True)(value):
+            raise BadRule(f"{name}: {value!r} will not do")
     selectors = {name: description[name] for name in _SELECTORS if name in description}
+    selectors["kind"] = kind
     settings = {name: description.get(name, default) for name, default in SETTINGS.items()}
     return Rule(rule_id, **selectors, settings=settings)
 
@@ -223,16 +243,18 @@ async def _send_in_pieces(request, response, body, size, pause_s):
 
 async def _reset(request, handler, rule):
     """RST instead of an answer: with a linger time of 0 the kernel drops what is queued."""
-    connection = request.transport.get_extra_info("socket")
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    request.transport.abort()
+    transport = request.transport
+    if transport is not None:  # None: the client left first
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.abort()
     return web.Response(status=200)
 
 
 def _cut(request, response):
     """Closes after what is already written; the rest of the response never leaves."""
     response.force_close()
-    request.transport.close()
+    if request.transport is not None:
+        request.transport.close()
     return response
 
 

@@ -162,7 +162,7 @@ async def _form(request):
     """Only the documented content type is read; anything else looks like an empty form."""
     if request.content_type != FORM:
         return {}
-    return dict(parse_qsl(await request.text(), keep_blank_values=True))
+    return dict(parse_qsl((await request.read()).decode("utf-8", "replace"), keep_blank_values=True))
 
 
 def _by_code(sim, form):
@@ -206,24 +206,25 @@ async def invalidate(request):
 def redirect_allowed(registered, wanted):
     """HH's rule: a subdomain, a deeper path and any query may differ from the registered address; nothing else."""
     ours, theirs = urlsplit(registered), urlsplit(wanted)
-    host_ok = theirs.hostname == ours.hostname or (theirs.hostname or "").endswith(f".{ours.hostname}")
+    host_ok = theirs.hostname == ours.hostname or theirs.hostname.endswith(f".{ours.hostname}")
     path_ok = theirs.path == ours.path or theirs.path.startswith(ours.path.rstrip("/") + "/")
-    return host_ok and path_ok and (theirs.scheme, _port(theirs)) == (ours.scheme, _port(ours))
+    return host_ok and path_ok and (theirs.scheme, theirs.port) == (ours.scheme, ours.port)
 
 
-def _port(parts):
+def _is_address(text):
     try:
-        return parts.port
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
     except ValueError:
-        return -1
+        return False
 
 
 async def authorize(request):
     asked, options = request.query, request.app["sim"].options
     if asked.get("response_type") != "code" or asked.get("client_id") != options.client_id:
         return _site_page("Приложение не найдено", 400)
-    target = asked.get("redirect_uri") or options.redirect_uri
-    if target is None or (options.redirect_uri and not redirect_allowed(options.redirect_uri, target)):
+    target = asked.get("redirect_uri") or options.redirect_uri or ""
+    if not _is_address(target) or (options.redirect_uri and not redirect_allowed(options.redirect_uri, target)):
         return _site_page("Неверный redirect_uri", 400)
     if asked.get("force_login") == "true" and "sim_answer" not in asked:
         return _login_page(asked)

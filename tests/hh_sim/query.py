@@ -6,7 +6,7 @@ without operands is dropped. A node answers with a set of vacancy numbers from a
 import re
 from dataclasses import dataclass
 
-from words import normalise, stems_of
+from words import normalise, stem, stems_of
 
 FIELD_PREFIXES = {"NAME": "name", "COMPANY_NAME": "company_name", "DESCRIPTION": "description"}
 _LEXEME = re.compile(r'(NAME|COMPANY_NAME|DESCRIPTION):|("[^"]*"?)|([()])|([^\s()"]+)')
@@ -17,7 +17,9 @@ class Prefix:
     prefix: str
 
     def find(self, index, fields):
-        return set().union(*(index.starting_with(field, self.prefix) for field in fields))
+        # The index holds stems, which may be shorter than what was typed.
+        return set().union(*(index.starting_with(field, self.prefix) | index.having(field, stem(self.prefix))
+                             for field in fields))
 
     def terms(self):
         return {self.prefix + "*"}

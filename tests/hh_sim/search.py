@@ -11,9 +11,9 @@ CLOSE = 1.25
 def find(search, index):
     """The matching vacancies, all of them, in the order asked for."""
     numbers = matching(search, index)
-    tests = _tests(search)
-    found = [vacancy for vacancy in index.timeline
-             if vacancy.number in numbers and all(test(vacancy) for test in tests)]
+    found = [vacancy for vacancy in index.timeline if vacancy.number in numbers]
+    for test in _tests(search):
+        found = list(filter(test, found))
     return _ordered(search, index, found)
 
 

@@ -32,6 +32,9 @@ _OPTIONAL = ("archived", "premium", "created_at", "address", "schedule", "employ
              "working_hours", "work_schedule_by_days", "accept_temporary", "night_shifts", "internship", "working_days",
              "insider_interview", "show_contacts", "show_logo_in_search", "fly_in_fly_out_duration", "response_url",
              "adv_response_url", "is_adv_vacancy", "adv_context")
+_STATION_KEYS = ("station_id", "station_name", "line_id", "line_name", "lat", "lng")
+# Details always have these.
+_REQUIRED_IN_DETAILS = ("archived", "premium", "created_at", "schedule")
 _ENGLISH = {"id": "eng", "name": "Английский", "level": {"id": "b1", "name": "B1 — Средний"}}
 
 
@@ -122,8 +125,8 @@ def _address(rng, number, area):
     if area not in texts.COORDINATES:
         return None
     city, street, building = reference.AREA_BY_ID[area]["name"], rng.choice(texts.STREETS), str(rng.randint(1, 120))
-    stations = [dict(zip(("station_id", "station_name", "line_id", "line_name", "lat", "lng"), station))
-                for station in rng.sample(texts.METRO.get(area, ()), k=min(rng.randint(0, 2), len(texts.METRO.get(area, ()))))]
+    near = texts.METRO.get(area, ())
+    stations = [dict(zip(_STATION_KEYS, station)) for station in rng.sample(near, k=min(rng.randint(0, 2), len(near)))]
     lat, lng = texts.COORDINATES[area]
     return {"city": city, "street": street, "building": building, "lat": round(lat + rng.uniform(-0.1, 0.1), 6),
             "lng": round(lng + rng.uniform(-0.2, 0.2), 6), "description": None, "raw": f"{city}, {street}, {building}",
@@ -215,7 +218,7 @@ def _make_special(rng, draft, place):
     """The rare cases, each at its own place in a small cycle."""
     if place % 25 == 24:
         _make_anonymous(rng, draft)
-    elif place % 50 == 49:
+    elif place % 50 == 44:
         draft.type, draft.response_url = "direct", f"https://jobs.example.com/apply/{place}?from=hh&utm=1"
     elif place % 40 == 17:
         draft.type = "closed"
@@ -223,7 +226,8 @@ def _make_special(rng, draft, place):
     if place % 20 == 19:
         draft.has_test, draft.test_required = True, place % 40 == 19
     if place % 10 == 5:
-        draft.missing = draft.missing_in_details = tuple(rng.sample(_OPTIONAL, k=rng.randint(1, 8)))
+        draft.missing = tuple(rng.sample(_OPTIONAL, k=rng.randint(1, 8)))
+        draft.missing_in_details = tuple(key for key in draft.missing if key not in _REQUIRED_IN_DETAILS)
     if place % 30 == 7:
         draft.missing_in_details += ("salary", "salary_range")
     if place % 80 == 12:
@@ -231,7 +235,8 @@ def _make_special(rng, draft, place):
     if place % 80 == 52:
         draft.null_in_details = ("employer", "experience")
     if place % 15 == 11:
-        draft.extra = {"manager_activity": None, "experimental_modes": [], "brand_snippet_v2": {"id": place, "tags": [1.5, "x"]}}
+        draft.extra = {"manager_activity": None, "experimental_modes": [],
+                       "brand_snippet_v2": {"id": place, "tags": [1.5, "x"]}}
     if place % 45 == 8:
         draft.branded_description = texts.BRANDED.format(n=place, name=_escape(draft.name), body=draft.description)
     draft.null_relation = place % 70 == 13

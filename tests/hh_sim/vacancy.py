@@ -135,7 +135,7 @@ class Vacancy:
 
     def _shared(self, missing):
         content = _shared_fields(self.draft, self.id)
-        content["archived"] = str(self.archived).lower() if self.draft.archived_as_text else self.archived
+        content["archived"] = "false" if self.draft.archived_as_text and not self.archived else self.archived
         content.update(self.draft.extra)
         for key in missing:
             content.pop(key, None)
