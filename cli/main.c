@@ -1,0 +1,104 @@
+/* main.c - `ugtj status`, `search`, `schedule`, `call`, ...: one message to the running server. */
+#include <czmq.h>
+
+#include "base/exit_codes.h"
+#include "base/settings.h"
+#include "cli/client.h"
+#include "cli/commands.h"
+#include "cli/print.h"
+
+/* Takes --json out of the words, wherever it stands. */
+static bool take_json_flag(int *count, char **words)
+{
+	bool found = false;
+	int kept = 0;
+
+	for (int i = 0; i < *count; i++) {
+		if (strcmp(words[i], "--json") == 0)
+			found = true;
+		else
+			words[kept++] = words[i];
+	}
+	*count = kept;
+	return found;
+}
+
+static int say_failure(const json_t *failure, bool json)
+{
+	const char *field = json_string_value(json_object_get(failure, "field"));
+	const char *message = json_string_value(json_object_get(failure, "message"));
+
+	if (json)
+		print_json(failure);
+	else
+		(void)fprintf(stderr, "%s: %s%s%s\n",
+			      json_string_value(json_object_get(failure, "error")),
+			      field == NULL ? "" : field, field == NULL ? "" : " ",
+			      message == NULL ? "" : message);
+	return EXIT_UNAVAILABLE;
+}
+
+static int say_no_answer(int rc, const struct message *m)
+{
+	if (rc == -EINVAL) /* said already */
+		return EXIT_USAGE;
+	if (rc == -ETIMEDOUT || rc == -EAGAIN)
+		(void)fprintf(stderr, "no answer on port %s: is `ugtj server` running?\n",
+			      setting_text(ZMQ_PORT));
+	else
+		(void)fprintf(stderr, "%s: %s\n", m->method, strerror(-rc));
+	return EXIT_UNAVAILABLE;
+}
+
+static int run(const struct command *command, int count, char **words, bool json)
+{
+	const struct message *m =
+		command->id == MSG_NONE ? message_by_method(words[0]) : message_by_id(command->id);
+	json_t *request = NULL;
+	json_t *answer = NULL;
+	int rc;
+
+	if (m == NULL || (m->flags & MESSAGE_CAST) != 0) {
+		(void)fprintf(stderr, "%s is no call of the catalogue: see docs/messages.md\n",
+			      words[0]);
+		return EXIT_USAGE;
+	}
+	request = command->request(count, words);
+	if (request == NULL)
+		return EXIT_USAGE;
+	rc = client_call(m, request, &answer);
+	if (rc == 0 && json)
+		print_json(answer);
+	else if (rc == 0)
+		command->print(answer);
+	else if (rc == 1)
+		rc = say_failure(answer, json);
+	else
+		rc = say_no_answer(rc, m);
+	json_decref(request);
+	json_decref(answer);
+	return rc;
+}
+
+int main(int argc, char **argv)
+{
+	const struct command *command = argc < 2 ? NULL : command_find(argv[1]);
+	int count = argc - 2;
+	bool json;
+	int rc;
+
+	if (command == NULL) {
+		(void)fprintf(stderr, "no such command: see `ugtj --help`\n");
+		return EXIT_USAGE;
+	}
+	json = take_json_flag(&count, argv + 2);
+	if (count < command->min_words || count > command->max_words) {
+		(void)fprintf(stderr, "usage: ugtj %s [--json] %s\n", command->name,
+			      command->usage);
+		return EXIT_USAGE;
+	}
+	(void)setenv("ZSYS_SIGHANDLER", "false", 1); /* ctrl-C ends the wait */
+	rc = run(command, count, argv + 2, json);
+	zsys_shutdown();
+	return rc;
+}

@@ -1,0 +1,162 @@
+/* print.c - see print.h. */
+#include "cli/print.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+
+static const char *text(const json_t *object, const char *key)
+{
+	const char *value = json_string_value(json_object_get(object, key));
+
+	return value == NULL ? "-" : value;
+}
+
+static int64_t number(const json_t *object, const char *key)
+{
+	return json_integer_value(json_object_get(object, key));
+}
+
+/* "3d 4h", "5m 12s", "0.4s": as much as an eye takes in. */
+static const char *duration(int64_t ms, char buf[32])
+{
+	int64_t s = ms / 1000;
+
+	if (s < 10)
+		(void)snprintf(buf, 32, "%.1fs", (double)ms / 1000);
+	else if (s < 60)
+		(void)snprintf(buf, 32, "%" PRId64 "s", s);
+	else if (s < 3600)
+		(void)snprintf(buf, 32, "%" PRId64 "m %" PRId64 "s", s / 60, s % 60);
+	else if (s < 86400)
+		(void)snprintf(buf, 32, "%" PRId64 "h %" PRId64 "m", s / 3600, s % 3600 / 60);
+	else
+		(void)snprintf(buf, 32, "%" PRId64 "d %" PRId64 "h", s / 86400, s % 86400 / 3600);
+	return buf;
+}
+
+void print_json(const json_t *reply)
+{
+	(void)json_dumpf(reply, stdout, JSON_INDENT(2));
+	(void)putchar('\n');
+}
+
+void print_done(const json_t *reply)
+{
+	(void)reply;
+	(void)puts("done");
+}
+
+static void print_child(const json_t *child)
+{
+	const char *supervisor = text(child, "supervisor");
+	char up[32];
+	char name[80];
+
+	(void)snprintf(name, sizeof(name), "%s%s", supervisor[0] == '\0' ? "" : "  ",
+		       text(child, "name"));
+	(void)printf("%-46s %-11s %8" PRId64 " %8" PRId64 " %9s  %s\n", name, text(child, "state"),
+		     number(child, "pid"), number(child, "restarts"),
+		     number(child, "uptime_ms") == 0 ? "-"
+						     : duration(number(child, "uptime_ms"), up),
+		     json_object_get(child, "last_exit") == NULL ? "" : text(child, "last_exit"));
+}
+
+void print_tree(const json_t *reply)
+{
+	const json_t *children = json_object_get(reply, "children");
+	const json_t *child;
+	char up[32];
+	size_t i;
+
+	(void)printf("node %s, version %s, up %s\n\n", text(reply, "node"), text(reply, "version"),
+		     duration(number(reply, "uptime_ms"), up));
+	(void)printf("%-46s %-11s %8s %8s %9s  %s\n", "ACTOR", "STATE", "PID", "RESTARTS", "UP",
+		     "LAST END");
+	json_array_foreach(children, i, child)
+	{
+		print_child(child);
+	}
+}
+
+void print_killed(const json_t *reply)
+{
+	(void)printf("killed %s, pid %" PRId64 "\n", text(reply, "name"), number(reply, "pid"));
+}
+
+void print_jobs(const json_t *reply)
+{
+	const json_t *jobs = json_object_get(reply, "jobs");
+	const json_t *job;
+	size_t i;
+
+	json_array_foreach(jobs, i, job)
+	{
+		(void)printf("%-12s %s\n             %s, %s, %s\n", text(job, "id"),
+			     text(job, "title"), text(job, "company"), text(job, "area"),
+			     text(job, "salary"));
+	}
+	(void)printf("%zu of %" PRId64 " found, page %" PRId64 " of %" PRId64 "\n",
+		     json_array_size(jobs), number(reply, "found"), number(reply, "page") + 1,
+		     number(reply, "pages"));
+}
+
+void print_job(const json_t *reply)
+{
+	const json_t *job = json_object_get(reply, "job");
+	const json_t *skill;
+	size_t i;
+
+	(void)printf("%s\n%s, %s, %s\n%s\n", text(job, "title"), text(job, "company"),
+		     text(job, "area"), text(job, "salary"), text(job, "url"));
+	json_array_foreach(json_object_get(job, "skills"), i, skill)
+	{
+		(void)printf("%s%s", i == 0 ? "skills: " : ", ", json_string_value(skill));
+	}
+	(void)printf("\n\n%s\n", text(job, "description"));
+}
+
+static void print_schedule_row(const json_t *schedule)
+{
+	char *search = json_dumps(json_object_get(schedule, "search"), JSON_COMPACT);
+	char lag[32];
+	char when[CLOCK_ISO8601_SIZE];
+
+	(void)printf("%s every %" PRId64 "s %s runs=%" PRId64 " jobs=%" PRId64 " last=%s next=%s "
+		     "lag=%s%s%s\n    %s\n",
+		     text(schedule, "user_id"), number(schedule, "interval_s"),
+		     json_is_true(json_object_get(schedule, "paused")) ? "paused" : "active",
+		     number(schedule, "runs"), number(schedule, "jobs_seen"),
+		     text(schedule, "last_status"),
+		     clock_iso8601(number(schedule, "next_run_ms"), when),
+		     duration(number(schedule, "lag_ms"), lag),
+		     json_is_string(json_object_get(schedule, "last_error")) ? " error=" : "",
+		     json_is_string(json_object_get(schedule, "last_error"))
+			     ? text(schedule, "last_error")
+			     : "",
+		     search == NULL ? "" : search);
+	free(search);
+}
+
+void print_schedule(const json_t *reply)
+{
+	print_schedule_row(reply);
+}
+
+void print_schedules(const json_t *reply)
+{
+	const json_t *schedules = json_object_get(reply, "schedules");
+	const json_t *schedule;
+	char lag[32];
+	size_t i;
+
+	json_array_foreach(schedules, i, schedule)
+	{
+		print_schedule_row(schedule);
+	}
+	(void)printf("%" PRId64 " schedules, %" PRId64 " overdue, the latest by %s\n",
+		     number(reply, "total"), number(reply, "overdue"),
+		     duration(number(reply, "max_lag_ms"), lag));
+}
