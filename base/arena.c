@@ -18,7 +18,7 @@ struct arena_chunk {
 
 void arena_init(struct arena *a, size_t limit_bytes)
 {
-	*a = (struct arena){ .limit_bytes = limit_bytes };
+	*a = (struct arena){.limit_bytes = limit_bytes};
 }
 
 static struct arena_chunk *chunk_new(struct arena *a, size_t size)

@@ -8,12 +8,12 @@
 
 enum exit_code {
 	EXIT_OK = 0,
-	EXIT_USAGE = 64,     /* the command line was not understood */
+	EXIT_USAGE = 64,       /* the command line was not understood */
 	EXIT_UNAVAILABLE = 69, /* what was asked for cannot be had now */
-	EXIT_PANIC = 70,     /* a promise in our own code was broken */
-	EXIT_WORLD = 71,     /* the operating system or a service failed us: a fresh start may help */
-	EXIT_GAVE_UP = 75,   /* the root supervisor passed its restart intensity */
-	EXIT_CONFIG = 78,    /* settings are wrong: do not restart */
+	EXIT_PANIC = 70,       /* a promise in our own code was broken */
+	EXIT_WORLD = 71,   /* the operating system or a service failed us: a fresh start may help */
+	EXIT_GAVE_UP = 75, /* the root supervisor passed its restart intensity */
+	EXIT_CONFIG = 78,  /* settings are wrong: do not restart */
 };
 
 #endif

@@ -20,7 +20,7 @@ static uint64_t process_generation;
 static enum log_level threshold = LEVEL_INFO;
 static atomic_ulong dropped_lines;
 
-static const char *const level_names[] = { "debug", "info", "warn", "error" };
+static const char *const level_names[] = {"debug", "info", "warn", "error"};
 
 void log_open(const char *name, uint64_t generation)
 {
@@ -51,7 +51,7 @@ static size_t clamp(int printed, size_t room)
 /* The pipe may belong to a reader that stopped: ask first, drop rather than block. */
 static void write_line(const char *line, size_t len)
 {
-	struct pollfd out = { .fd = STDERR_FILENO, .events = POLLOUT };
+	struct pollfd out = {.fd = STDERR_FILENO, .events = POLLOUT};
 
 	if (poll(&out, 1, 0) != 1 || (out.revents & POLLOUT) == 0 ||
 	    write(STDERR_FILENO, line, len) != (ssize_t)len)
@@ -63,8 +63,9 @@ static size_t line_head(char *line, size_t room, enum log_level level, const cha
 	char when[CLOCK_ISO8601_SIZE];
 
 	return clamp(snprintf(line, room, "%s %-5s %s[%d.%llu] %s ",
-			      clock_iso8601(clock_wall_ms(), when), level_names[level], process_name,
-			      (int)getpid(), (unsigned long long)process_generation, event),
+			      clock_iso8601(clock_wall_ms(), when), level_names[level],
+			      process_name, (int)getpid(), (unsigned long long)process_generation,
+			      event),
 		     room);
 }
 

@@ -18,7 +18,7 @@
 
 const struct setting settings_table[SETTING_COUNT] = {
 #define SETTING(name, type, fallback, min, max, flags, help)                                       \
-	{ #name, type, fallback, min, max, flags, help },
+	{#name, type, fallback, min, max, flags, help},
 #include "base/settings.def"
 #undef SETTING
 };
@@ -87,9 +87,9 @@ static const char *problem(const struct setting *s, const char *value)
 	case SETTING_REAL:
 		return number_problem(s, value);
 	case SETTING_BOOL:
-		return is_true(value) || strcasecmp(value, "false") == 0 || strcmp(value, "0") == 0 ?
-			       NULL :
-			       "is neither true nor false";
+		return is_true(value) || strcasecmp(value, "false") == 0 || strcmp(value, "0") == 0
+			       ? NULL
+			       : "is neither true nor false";
 	case SETTING_URL:
 		if (strncmp(value, "http://", 7) != 0 && strncmp(value, "https://", 8) != 0)
 			return "is not an http:// or https:// URL";

@@ -1,12 +1,12 @@
 /* door.c - the ZeroMQ door: lets outside services send the catalogue's public messages.
  *
- * A ROUTER on tcp://127.0.0.1:ZMQ_PORT. What comes in is the same as inside: two frames, the envelope
- * {v:1, kind:"call", ref, method, ttl_ms?, trace?} and the body. It is checked, sent on to its receiver
- * as a call of ours, and the answer goes back with the caller's ref.
+ * A ROUTER on tcp://127.0.0.1:ZMQ_PORT. What comes in is the same as inside: two frames, the
+ * envelope {v:1, kind:"call", ref, method, ttl_ms?, trace?} and the body. It is checked, sent on to
+ * its receiver as a call of ours, and the answer goes back with the caller's ref.
  *
- * Owns     the calls under way; a caller whose call dies with the door gets no answer and asks again
- *          after its own deadline, as with any server.
- * Never    lets through what the catalogue does not call PUBLIC, nor a cast.
+ * Owns     the calls under way; a caller whose call dies with the door gets no answer and asks
+ * again after its own deadline, as with any server. Never    lets through what the catalogue does
+ * not call PUBLIC, nor a cast.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -20,9 +20,9 @@
 #include "base/settings.h"
 #include "proto/codec.h"
 
-#define UNDER_WAY_MAX   1000
-#define BATCH           64
-#define BIND_RETRY_MS   1000
+#define UNDER_WAY_MAX	 1000
+#define BATCH		 64
+#define BIND_RETRY_MS	 1000
 #define BODY_ARENA_BYTES ((size_t)8 * 1024 * 1024)
 
 struct door {
@@ -38,13 +38,14 @@ struct visit {
 	const struct message *message;
 };
 
-/* --- answers ------------------------------------------------------------------------------------ */
+/* --- answers ------------------------------------------------------------------------------------
+ */
 
 static void send_back(struct actor *self, zframe_t *identity, int64_t ref, const char *kind,
 		      const struct record *record, const void *value)
 {
 	struct door *door = actor_state(self);
-	const struct envelope envelope = { .v = 1, .kind = kind, .ref = ref, .from = "door" };
+	const struct envelope envelope = {.v = 1, .kind = kind, .ref = ref, .from = "door"};
 	struct codec_problem problem;
 	void *bytes;
 	size_t len;
@@ -68,8 +69,7 @@ static void refuse(struct actor *self, const struct wire *wire, enum msg_error e
 		.error = error_code(error),
 		.field = field != NULL && field[0] != '\0' ? field : NULL,
 		.message = message,
-		.retry_after_ms = error == ERR_OVERLOADED ? OPT_INT_OF(1000) :
-							    (struct opt_int){ 0 },
+		.retry_after_ms = error == ERR_OVERLOADED ? OPT_INT_OF(1000) : (struct opt_int){0},
 	};
 
 	send_back(self, wire->identity, wire->envelope.ref, "error", RECORD_OF(failure), &failure);
@@ -99,7 +99,8 @@ static void on_answer(struct actor *self, const struct actor_answer *answer, voi
 	visit_end(self, visit);
 }
 
-/* --- requests ----------------------------------------------------------------------------------- */
+/* --- requests -----------------------------------------------------------------------------------
+ */
 
 static struct visit *visit_new(struct actor *self, struct wire *wire, const struct message *m)
 {
@@ -142,15 +143,15 @@ static void pass_on(struct actor *self, struct wire *wire, const struct message 
 
 static void take_body(struct actor *self, struct wire *wire, const struct message *m)
 {
-	struct codec_problem problem = { 0 };
+	struct codec_problem problem = {0};
 	struct arena arena;
 	void *body;
 	int rc;
 
 	arena_init(&arena, BODY_ARENA_BYTES);
 	body = arena_alloc(&arena, m->request->size);
-	rc = body == NULL ? -ENOMEM :
-			    codec_unpack(m->request, zframe_data(wire->body),
+	rc = body == NULL ? -ENOMEM
+			  : codec_unpack(m->request, zframe_data(wire->body),
 					 zframe_size(wire->body), &arena, body, &problem);
 	if (rc == -EINVAL)
 		refuse(self, wire, ERR_BAD_REQUEST, problem.field, problem.message);
@@ -200,7 +201,8 @@ static void door_drain(struct port *port)
 	port->dirty = !actor_stopping(port->self);
 }
 
-/* --- the actor ---------------------------------------------------------------------------------- */
+/* --- the actor ----------------------------------------------------------------------------------
+ */
 
 /* Others find the port here when it was chosen by the system (ZMQ_PORT=0). */
 static void write_port(const char *endpoint)
@@ -231,8 +233,8 @@ static int door_bind(struct actor *self)
 	zsock_set_linger(router, 500);
 	zsock_set_heartbeat_ivl(router, 10000);
 	zsock_set_heartbeat_timeout(router, 30000);
-	rc = wanted == 0 ? zsock_bind(router, "tcp://127.0.0.1:*") :
-			   zsock_bind(router, "tcp://127.0.0.1:%" PRId64, wanted);
+	rc = wanted == 0 ? zsock_bind(router, "tcp://127.0.0.1:*")
+			 : zsock_bind(router, "tcp://127.0.0.1:%" PRId64, wanted);
 	if (rc < 0) {
 		rc = -errno;
 		zsock_destroy(&router);

@@ -2,9 +2,9 @@
  *
  * Accepts  FETCHER_REPLAN (the schedule was changed)
  * Calls    scheduler (the lease), store (plan, pages, end), hh_client (pages)
- * Owns     nothing: what a run found is committed page by page, and the next generation asks for the
- *          plan again. A run that was cut short is run again; its pages have no second effect.
- * Never    holds more than one page.
+ * Owns     nothing: what a run found is committed page by page, and the next generation asks for
+ * the plan again. A run that was cut short is run again; its pages have no second effect. Never
+ * holds more than one page.
  *
  *   asking for the lease -> asking for the plan -> waiting -> fetching <-> storing -> ending
  *             ^                                       ^                                 |
@@ -19,11 +19,11 @@
 #include "base/log.h"
 #include "proto/codec.h"
 
-#define PAGES_MAX          20 /* HH's depth: 2000 vacancies, 100 a page */
-#define SHARE_MAX_MS       60000
-#define JITTER_MAX_MS      5000
-#define ASK_AGAIN_MS       2000
-#define RETRY_FIRST_MS     5000
+#define PAGES_MAX	   20 /* HH's depth: 2000 vacancies, 100 a page */
+#define SHARE_MAX_MS	   60000
+#define JITTER_MAX_MS	   5000
+#define ASK_AGAIN_MS	   2000
+#define RETRY_FIRST_MS	   5000
 #define RETRY_EXPONENT_MAX 10
 #define PLAN_ARENA_BYTES   ((size_t)1024 * 1024)
 
@@ -32,11 +32,11 @@ struct fetcher {
 	struct run_plan plan;
 	int64_t lease_token;
 	struct actor_timer *timer; /* until the next step; NULL while an answer is awaited */
-	bool busy;                 /* a run is under way: a change of the plan waits for its end */
-	bool replan;               /* and was asked for */
-	int64_t page;  /* the one that is fetched or stored */
-	int64_t pages; /* that there are to read, as HH said with the last one */
-	int64_t found; /* new to the user in this run */
+	bool busy;		   /* a run is under way: a change of the plan waits for its end */
+	bool replan;		   /* and was asked for */
+	int64_t page;		   /* the one that is fetched or stored */
+	int64_t pages;		   /* that there are to read, as HH said with the last one */
+	int64_t found;		   /* new to the user in this run */
 };
 
 static void ask_lease(struct actor *self, void *unused);
@@ -62,11 +62,11 @@ static void give_up_step(struct actor *self, const char *step, const char *why)
 
 static const char *words(const struct actor_answer *answer)
 {
-	return answer->failure->message != NULL ? answer->failure->message :
-						  answer->failure->error;
+	return answer->failure->message != NULL ? answer->failure->message : answer->failure->error;
 }
 
-/* --- waiting ------------------------------------------------------------------------------------ */
+/* --- waiting ------------------------------------------------------------------------------------
+ */
 
 static void run_start(struct actor *self, void *unused);
 
@@ -96,7 +96,8 @@ static void wait_for_run(struct actor *self)
 		fatal("fetcher.no_memory", "a timer");
 }
 
-/* --- the plan ----------------------------------------------------------------------------------- */
+/* --- the plan -----------------------------------------------------------------------------------
+ */
 
 /* Keeps a copy of plan, whose memory ends with the answer that brought it. */
 static int plan_keep(struct fetcher *f, const struct run_plan *plan)
@@ -130,7 +131,7 @@ static void on_lease(struct actor *self, const struct actor_answer *answer, void
 {
 	struct fetcher *f = actor_state(self);
 	const struct lease *lease = answer->body;
-	struct run_ref ref = { .user_id = actor_argument(self) };
+	struct run_ref ref = {.user_id = actor_argument(self)};
 
 	(void)unused;
 	if (answer->error != ERR_NONE) {
@@ -145,7 +146,7 @@ static void on_lease(struct actor *self, const struct actor_answer *answer, void
 static void ask_lease(struct actor *self, void *unused)
 {
 	struct fetcher *f = actor_state(self);
-	const struct user_ref user = { .user_id = actor_argument(self) };
+	const struct user_ref user = {.user_id = actor_argument(self)};
 
 	(void)unused;
 	f->timer = NULL;
@@ -155,14 +156,15 @@ static void ask_lease(struct actor *self, void *unused)
 		give_up_step(self, "lease", "it cannot be asked for");
 }
 
-/* --- the run ------------------------------------------------------------------------------------ */
+/* --- the run ------------------------------------------------------------------------------------
+ */
 
 static void fetch_page(struct actor *self);
 
 static int64_t retry_in_ms(const struct fetcher *f)
 {
-	int64_t exponent = f->plan.failures < RETRY_EXPONENT_MAX ? f->plan.failures :
-								   RETRY_EXPONENT_MAX;
+	int64_t exponent =
+		f->plan.failures < RETRY_EXPONENT_MAX ? f->plan.failures : RETRY_EXPONENT_MAX;
 	int64_t wait = (int64_t)RETRY_FIRST_MS << exponent;
 	int64_t most = f->plan.interval_s * 1000;
 
@@ -181,14 +183,14 @@ static void run_end(struct actor *self, const char *error)
 		.error = error,
 		.started_ms = f->plan.now_ms,
 		.whole = !f->plan.date_from_ms.set,
-		.retry_in_ms = error == NULL ? (struct opt_int){ 0 } : OPT_INT_OF(retry_in_ms(f)),
+		.retry_in_ms = error == NULL ? (struct opt_int){0} : OPT_INT_OF(retry_in_ms(f)),
 	};
 
 	if (error == NULL)
 		log_info("fetch.done", "pages=%" PRId64 " new=%" PRId64, f->page, f->found);
 	else
-		log_warn("fetch.failed", "page=%" PRId64 " why=\"%s\" retry_in_ms=%" PRId64, f->page,
-			 error, end.retry_in_ms.value);
+		log_warn("fetch.failed", "page=%" PRId64 " why=\"%s\" retry_in_ms=%" PRId64,
+			 f->page, error, end.retry_in_ms.value);
 	if (actor_call(self, MSG_STORE_RUN_END, &end, 0, on_plan, NULL) < 0)
 		give_up_step(self, "end", "it cannot be said");
 }
@@ -218,7 +220,7 @@ static void on_page(struct actor *self, const struct actor_answer *answer, void 
 {
 	struct fetcher *f = actor_state(self);
 	const struct jobs_page *page = answer->body;
-	struct run_page stored = { .user_id = actor_argument(self), .lease_token = f->lease_token };
+	struct run_page stored = {.user_id = actor_argument(self), .lease_token = f->lease_token};
 
 	(void)unused;
 	if (answer->error != ERR_NONE) {
@@ -275,8 +277,7 @@ static void on_fresh_plan(struct actor *self, const struct actor_answer *answer,
 static void run_start(struct actor *self, void *unused)
 {
 	struct fetcher *f = actor_state(self);
-	const struct run_ref ref = { .user_id = actor_argument(self),
-				     .lease_token = f->lease_token };
+	const struct run_ref ref = {.user_id = actor_argument(self), .lease_token = f->lease_token};
 
 	(void)unused;
 	f->timer = NULL;
@@ -285,7 +286,8 @@ static void run_start(struct actor *self, void *unused)
 		give_up_step(self, "plan", "it cannot be asked for");
 }
 
-/* --- the actor ---------------------------------------------------------------------------------- */
+/* --- the actor ----------------------------------------------------------------------------------
+ */
 
 static int fetcher_init(struct actor *self)
 {
@@ -321,8 +323,8 @@ static void fetcher_terminate(struct actor *self)
 }
 
 static const struct actor_cast_clause fetcher_casts[] = {
-	{ MSG_FETCHER_REPLAN, on_replan },
-	{ MSG_NONE, NULL },
+	{MSG_FETCHER_REPLAN, on_replan},
+	{MSG_NONE, NULL},
 };
 
 const struct actor_spec fetcher_spec = {

@@ -7,7 +7,8 @@
 #include "base/log.h"
 #include "base/settings.h"
 
-/* --- ports -------------------------------------------------------------------------------------- */
+/* --- ports --------------------------------------------------------------------------------------
+ */
 
 static void on_poll(uv_poll_t *handle, int status, int events)
 {
@@ -93,7 +94,8 @@ static void on_prepare(uv_prepare_t *handle)
 	(void)uv_idle_start(&self->idle, on_idle);
 }
 
-/* --- what an actor asks of itself --------------------------------------------------------------- */
+/* --- what an actor asks of itself ---------------------------------------------------------------
+ */
 
 void *actor_state(struct actor *self)
 {
@@ -165,7 +167,8 @@ static void on_sigterm(uv_signal_t *handle, int signum)
 		actor_check_stopped(self);
 }
 
-/* --- birth -------------------------------------------------------------------------------------- */
+/* --- birth --------------------------------------------------------------------------------------
+ */
 
 static int read_treaty(struct actor *self)
 {
@@ -231,7 +234,8 @@ static int actor_birth(struct actor *self)
 	return rc;
 }
 
-/* --- end ---------------------------------------------------------------------------------------- */
+/* --- end ----------------------------------------------------------------------------------------
+ */
 
 static void close_leftover(uv_handle_t *handle, void *unused)
 {
@@ -277,7 +281,8 @@ int actor_main(const struct actor_spec *spec)
 	self.spec = spec;
 	rc = read_treaty(&self);
 	if (rc < 0) {
-		(void)fprintf(stderr, "This program is an actor: it is started by `ugtj server`.\n");
+		(void)fprintf(stderr,
+			      "This program is an actor: it is started by `ugtj server`.\n");
 		return EXIT_USAGE;
 	}
 	log_open(self.name, self.generation);

@@ -26,7 +26,7 @@
 #include "base/arena.h"
 #include "proto/catalogue.h"
 
-struct actor;      /* the running actor */
+struct actor;	   /* the running actor */
 struct actor_call; /* a request that waits for its answer from us */
 
 /* Handles a call. request is the decoded struct of the catalogue's request record; it and call are
@@ -55,17 +55,18 @@ struct actor_news {
 };
 
 struct actor_spec {
-	const char *name;                      /* NULL: the name that the supervisor gave (fetcher:USER) */
-	size_t state_size;                     /* actor_state() gives so many zeroed bytes */
-	int (*init)(struct actor *self);       /* 0 or a negative errno, which ends the process. Must
-						* not need anything outside: start degraded instead */
-	const struct actor_call_clause *calls; /* may be NULL */
-	const struct actor_cast_clause *casts; /* may be NULL */
+	const char *name;  /* NULL: the name that the supervisor gave (fetcher:USER) */
+	size_t state_size; /* actor_state() gives so many zeroed bytes */
+	int (*init)(struct actor *self); /* 0 or a negative errno, which ends the process. Must
+					  * not need anything outside: start degraded instead */
+	const struct actor_call_clause *calls;				 /* may be NULL */
+	const struct actor_cast_clause *casts;				 /* may be NULL */
 	void (*news)(struct actor *self, const struct actor_news *news); /* may be NULL */
-	void (*stop)(struct actor *self);      /* asked to stop; calls actor_stopped() when what it
+	void (*stop)(
+		struct actor *self);	       /* asked to stop; calls actor_stopped() when what it
 						* accepted is finished. NULL: stops when no call is open */
 	void (*terminate)(struct actor *self); /* last: free everything. May be NULL */
-	size_t mailbox_max;                    /* open calls; 0: 1000 */
+	size_t mailbox_max;		       /* open calls; 0: 1000 */
 	bool ready_later; /* true: init's end is not ready yet, actor_ready() says it */
 };
 
@@ -118,12 +119,13 @@ struct actor_timer *actor_timer_start(struct actor *self, int64_t delay_ms, int6
  * and does not repeat: clear the pointer in its function. */
 void actor_timer_stop(struct actor_timer **timer);
 
-/* --- calling others ---------------------------------------------------------------------------- */
+/* --- calling others ----------------------------------------------------------------------------
+ */
 
 /* What became of a call. Valid until the answer function returns. */
 struct actor_answer {
-	enum msg_error error;          /* ERR_NONE: a reply */
-	const void *body;              /* the reply's struct; NULL for an error */
+	enum msg_error error;	       /* ERR_NONE: a reply */
+	const void *body;	       /* the reply's struct; NULL for an error */
 	const struct failure *failure; /* the error in words; NULL for a reply */
 };
 
@@ -150,15 +152,16 @@ int actor_cast(struct actor *self, const char *name, enum msg_id id, const void 
  * by themselves. Returns 0 or a negative errno. */
 int actor_monitor(struct actor *self, const char *name);
 
-/* --- answering --------------------------------------------------------------------------------- */
+/* --- answering ---------------------------------------------------------------------------------
+ */
 
 /* Answers with the catalogue's reply struct; frees call. A body that does not fit the catalogue is
  * logged and answered with ERR_INTERNAL. */
 void actor_reply(struct actor_call *call, const void *body);
 
 /* Answers with an error; frees call. field may be NULL. */
-void actor_refuse(struct actor_call *call, enum msg_error error, const char *field,
-		  const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+void actor_refuse(struct actor_call *call, enum msg_error error, const char *field, const char *fmt,
+		  ...) __attribute__((format(printf, 4, 5)));
 
 /* Answers with an error that says when trying again may help; frees call. */
 void actor_refuse_until(struct actor_call *call, enum msg_error error, int64_t retry_after_ms,
@@ -177,11 +180,13 @@ const char *actor_call_from(const struct actor_call *call);
 const char *actor_call_trace(const struct actor_call *call);
 struct arena *actor_call_arena(struct actor_call *call);
 
-/* --- the tree ---------------------------------------------------------------------------------- */
+/* --- the tree ----------------------------------------------------------------------------------
+ */
 
 struct control_packet;
 
-typedef void actor_control_fn(struct actor *self, const struct control_packet *reply, void *context);
+typedef void actor_control_fn(struct actor *self, const struct control_packet *reply,
+			      void *context);
 
 /* Sends a request of control.h (type, name, value) to the supervisor; fn hears the reply. Returns 0
  * or a negative errno, after which fn is not called. */

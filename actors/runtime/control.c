@@ -1,4 +1,5 @@
-/* control.c - the supervisor's end of the treaty (proto/control.h): ready, heartbeat, news, requests. */
+/* control.c - the supervisor's end of the treaty (proto/control.h): ready, heartbeat, news,
+ * requests. */
 #include <fcntl.h>
 #include <poll.h>
 
@@ -17,7 +18,7 @@ struct control_request {
 
 static int control_send(const struct control_packet *packet)
 {
-	struct pollfd out = { .fd = CONTROL_FD, .events = POLLOUT };
+	struct pollfd out = {.fd = CONTROL_FD, .events = POLLOUT};
 
 	for (;;) {
 		if (send(CONTROL_FD, packet, sizeof(*packet), MSG_NOSIGNAL) ==
@@ -34,7 +35,7 @@ static int control_send(const struct control_packet *packet)
 
 static struct control_packet packet_of(enum control_type type, const char *name)
 {
-	struct control_packet packet = { .version = CONTROL_VERSION, .type = (uint16_t)type };
+	struct control_packet packet = {.version = CONTROL_VERSION, .type = (uint16_t)type};
 
 	(void)snprintf(packet.name, sizeof(packet.name), "%s", name);
 	return packet;
@@ -131,9 +132,9 @@ int control_open(struct actor *self)
 	return uv_poll_init(&self->loop, &self->control, CONTROL_FD) < 0 ||
 			       uv_poll_start(&self->control, UV_READABLE, on_readable) < 0 ||
 			       uv_timer_start(&self->heartbeat, on_heartbeat, CONTROL_HEARTBEAT_MS,
-					      CONTROL_HEARTBEAT_MS) < 0 ?
-		       -EIO :
-		       0;
+					      CONTROL_HEARTBEAT_MS) < 0
+		       ? -EIO
+		       : 0;
 }
 
 void control_close(struct actor *self)

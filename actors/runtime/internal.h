@@ -41,7 +41,7 @@ struct actor {
 	struct port *mailbox;
 	size_t open_calls;
 	struct actor_call *calls; /* all open ones */
-	char trace[65]; /* of the calls made now; see actor_trace() */
+	char trace[65];		  /* of the calls made now; see actor_trace() */
 
 	/* peers.c */
 	struct peer *peers;

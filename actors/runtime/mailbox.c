@@ -11,10 +11,10 @@
 #include "base/log.h"
 
 #define OPEN_CALLS_DEFAULT 1000
-#define BATCH              64 /* messages handled before timers and descriptors get their turn */
+#define BATCH		   64 /* messages handled before timers and descriptors get their turn */
 
 /* Decoded requests take more than their bytes: pointers, NULs, alignment. */
-#define CALL_ARENA_BYTES (CODEC_MESSAGE_MAX_BYTES * 4)
+#define CALL_ARENA_BYTES   (CODEC_MESSAGE_MAX_BYTES * 4)
 
 struct actor_call {
 	struct actor *self;
@@ -129,8 +129,8 @@ static struct actor_call *call_new(struct actor *self, struct wire *wire, const 
 	call->self = self;
 	call->message = m;
 	call->ref = e->ref;
-	call->deadline_ms = e->deadline_ms.set ? e->deadline_ms.value :
-						 clock_mono_ms() + m->timeout_ms;
+	call->deadline_ms =
+		e->deadline_ms.set ? e->deadline_ms.value : clock_mono_ms() + m->timeout_ms;
 	arena_init(&call->arena, CALL_ARENA_BYTES);
 	call->from = arena_strdup(&call->arena, e->from == NULL ? "" : e->from);
 	call->trace = arena_strdup(&call->arena, e->trace == NULL ? "" : e->trace);
@@ -167,9 +167,10 @@ static void dispatch_call(struct actor *self, struct wire *wire, const struct me
 		return;
 	}
 	request = arena_alloc(&call->arena, m->request->size);
-	rc = request == NULL ? -ENOMEM :
-			       codec_unpack(m->request, zframe_data(wire->body),
-					    zframe_size(wire->body), &call->arena, request, &problem);
+	rc = request == NULL
+		     ? -ENOMEM
+		     : codec_unpack(m->request, zframe_data(wire->body), zframe_size(wire->body),
+				    &call->arena, request, &problem);
 	if (rc == -EINVAL)
 		actor_refuse(call, ERR_BAD_REQUEST, problem.field, "%s", problem.message);
 	else if (rc < 0)
@@ -280,7 +281,8 @@ void mailbox_close(struct actor *self)
 	port_close(&self->mailbox);
 }
 
-/* --- answers ------------------------------------------------------------------------------------ */
+/* --- answers ------------------------------------------------------------------------------------
+ */
 
 void actor_reply(struct actor_call *call, const void *body)
 {
@@ -337,13 +339,13 @@ static void refuse_va(struct actor_call *call, enum msg_error error, const char 
 	actor_refuse_with(call, &failure);
 }
 
-void actor_refuse(struct actor_call *call, enum msg_error error, const char *field,
-		  const char *fmt, ...)
+void actor_refuse(struct actor_call *call, enum msg_error error, const char *field, const char *fmt,
+		  ...)
 {
 	va_list args;
 
 	va_start(args, fmt);
-	refuse_va(call, error, field, (struct opt_int){ 0 }, fmt, args);
+	refuse_va(call, error, field, (struct opt_int){0}, fmt, args);
 	va_end(args);
 }
 

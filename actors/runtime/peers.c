@@ -2,8 +2,9 @@
  *
  * A peer is another actor, known by name; the supervisor tells us which generation of it is up. For
  * each generation we connect a DEALER of its own and close it when that generation is down, so an
- * answer can only come from whom we asked. A request is QUEUED until ZeroMQ took it, then SENT. When
- * a generation ends, what was sent to it fails with `down`, or is queued again if it is idempotent.
+ * answer can only come from whom we asked. A request is QUEUED until ZeroMQ took it, then SENT.
+ * When a generation ends, what was sent to it fails with `down`, or is queued again if it is
+ * idempotent.
  */
 #include <inttypes.h>
 
@@ -11,9 +12,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-#define WAITING_MAX      20000
-#define BATCH            64
-#define CAST_PATIENCE_MS 5000 /* how long a cast waits for its connection */
+#define WAITING_MAX	   20000
+#define BATCH		   64
+#define CAST_PATIENCE_MS   5000 /* how long a cast waits for its connection */
 
 #define ANSWER_ARENA_BYTES (CODEC_MESSAGE_MAX_BYTES * 4)
 
@@ -114,8 +115,8 @@ static void request_end(struct request *request, const struct actor_answer *answ
 
 static void request_fail(struct request *request, enum msg_error error, const char *message)
 {
-	const struct failure failure = { .error = error_code(error), .message = message };
-	const struct actor_answer answer = { .error = error, .failure = &failure };
+	const struct failure failure = {.error = error_code(error), .message = message};
+	const struct actor_answer answer = {.error = error, .failure = &failure};
 
 	request_end(request, &answer);
 }
@@ -132,7 +133,8 @@ static void on_deadline(struct actor *self, void *context)
 	request_fail(request, ERR_TIMEOUT, message);
 }
 
-/* --- sending ------------------------------------------------------------------------------------ */
+/* --- sending ------------------------------------------------------------------------------------
+ */
 
 static int request_send(struct request *request)
 {
@@ -183,7 +185,8 @@ static bool peer_has_queued(const struct peer *peer)
 	return false;
 }
 
-/* --- receiving ---------------------------------------------------------------------------------- */
+/* --- receiving ----------------------------------------------------------------------------------
+ */
 
 static struct request *request_find(const struct peer *peer, int64_t ref)
 {
@@ -209,7 +212,7 @@ static void on_reply(struct request *request, const struct wire *wire)
 			  request->message->method);
 		request_fail(request, ERR_INTERNAL, "an answer did not fit the catalogue");
 	} else {
-		const struct actor_answer answer = { .error = ERR_NONE, .body = body };
+		const struct actor_answer answer = {.error = ERR_NONE, .body = body};
 
 		self->count.replies++;
 		request_end(request, &answer);
@@ -228,8 +231,8 @@ static void on_failure(struct request *request, const struct wire *wire)
 			 &arena, &failure, NULL) < 0) {
 		request_fail(request, ERR_INTERNAL, "an error did not fit the catalogue");
 	} else {
-		const struct actor_answer answer = { .error = error_by_code(failure.error),
-						     .failure = &failure };
+		const struct actor_answer answer = {.error = error_by_code(failure.error),
+						    .failure = &failure};
 
 		request_end(request, &answer);
 	}
@@ -281,7 +284,8 @@ static void peer_drain(struct port *port)
 	port->dirty = true;
 }
 
-/* --- news --------------------------------------------------------------------------------------- */
+/* --- news ---------------------------------------------------------------------------------------
+ */
 
 static void peer_connect(struct peer *peer)
 {
@@ -373,7 +377,8 @@ void peers_close(struct actor *self)
 	}
 }
 
-/* --- the actor's side --------------------------------------------------------------------------- */
+/* --- the actor's side ---------------------------------------------------------------------------
+ */
 
 static void fail_later(struct actor *self, void *context)
 {

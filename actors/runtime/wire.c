@@ -29,7 +29,7 @@ int wire_receive(zsock_t *socket, bool router, struct wire *wire)
 	zmsg_t *msg;
 	int rc;
 
-	*wire = (struct wire){ 0 };
+	*wire = (struct wire){0};
 	arena_init(&wire->arena, ENVELOPE_ARENA_BYTES);
 	if ((zsock_events(socket) & ZMQ_POLLIN) == 0)
 		return WIRE_NOTHING;

@@ -21,9 +21,9 @@
 #include "proto/codec.h"
 #include "proto/control.h"
 
-#define SYNC_MS   3000
+#define SYNC_MS	  3000
 #define LEASE_MS  10000 /* another node takes over after this; three syncs fit in */
-#define PREFIX    "fetcher:"
+#define PREFIX	  "fetcher:"
 #define USER_SIZE 37
 
 struct held {
@@ -45,7 +45,8 @@ struct scheduler {
 	struct actor_timer *timer;
 };
 
-/* --- the list ----------------------------------------------------------------------------------- */
+/* --- the list -----------------------------------------------------------------------------------
+ */
 
 /* Where user is, or would be. */
 static size_t held_index(const struct scheduler *s, const char *user)
@@ -110,7 +111,8 @@ static const char *child_name(const struct held *h, char buf[CONTROL_NAME_SIZE])
 	return buf;
 }
 
-/* --- fetchers ----------------------------------------------------------------------------------- */
+/* --- fetchers -----------------------------------------------------------------------------------
+ */
 
 static void on_started(struct actor *self, const struct control_packet *reply, void *unused)
 {
@@ -163,7 +165,8 @@ static void fetcher_replan(struct actor *self, struct held *h)
 	(void)actor_cast(self, child_name(h, name), MSG_FETCHER_REPLAN, &nothing);
 }
 
-/* --- sync --------------------------------------------------------------------------------------- */
+/* --- sync ---------------------------------------------------------------------------------------
+ */
 
 static void sync_start(struct actor *self);
 
@@ -305,7 +308,8 @@ static void on_schedules_changed(struct actor *self, const void *body)
 	sync_start(self);
 }
 
-/* --- calls that the store answers, and that we act upon ------------------------------------------ */
+/* --- calls that the store answers, and that we act upon ------------------------------------------
+ */
 
 static void on_written(struct actor *self, const struct actor_answer *answer, void *context)
 {
@@ -346,7 +350,7 @@ static void on_lease_asked(struct actor *self, struct actor_call *call, const vo
 	struct scheduler *s = actor_state(self);
 	const struct user_ref *user = request;
 	const struct held *h = held_find(s, user->user_id);
-	struct lease lease = { .user_id = user->user_id };
+	struct lease lease = {.user_id = user->user_id};
 
 	if (h == NULL || h->token == 0) {
 		actor_refuse_until(call, ERR_NOT_FOUND, SYNC_MS, "no lease is held");
@@ -357,7 +361,8 @@ static void on_lease_asked(struct actor *self, struct actor_call *call, const vo
 	actor_reply(call, &lease);
 }
 
-/* --- the actor ---------------------------------------------------------------------------------- */
+/* --- the actor ----------------------------------------------------------------------------------
+ */
 
 static int scheduler_init(struct actor *self)
 {
@@ -380,7 +385,7 @@ static void on_released(struct actor *self, const struct actor_answer *answer, v
 static void scheduler_stop(struct actor *self)
 {
 	struct scheduler *s = actor_state(self);
-	const struct node_ref node = { .node = s->node };
+	const struct node_ref node = {.node = s->node};
 
 	if (actor_call(self, MSG_STORE_RELEASE, &node, 2000, on_released, NULL) < 0)
 		actor_stopped(self);
@@ -397,16 +402,16 @@ static void scheduler_terminate(struct actor *self)
 }
 
 static const struct actor_call_clause scheduler_calls[] = {
-	{ MSG_SCHEDULE_PUT, on_put },
-	{ MSG_SCHEDULE_DELETE, on_delete },
-	{ MSG_SCHEDULE_FETCH, on_fetch },
-	{ MSG_SCHEDULER_LEASE, on_lease_asked },
-	{ MSG_NONE, NULL },
+	{MSG_SCHEDULE_PUT, on_put},
+	{MSG_SCHEDULE_DELETE, on_delete},
+	{MSG_SCHEDULE_FETCH, on_fetch},
+	{MSG_SCHEDULER_LEASE, on_lease_asked},
+	{MSG_NONE, NULL},
 };
 
 static const struct actor_cast_clause scheduler_casts[] = {
-	{ MSG_SCHEDULES_CHANGED, on_schedules_changed },
-	{ MSG_NONE, NULL },
+	{MSG_SCHEDULES_CHANGED, on_schedules_changed},
+	{MSG_NONE, NULL},
 };
 
 const struct actor_spec scheduler_spec = {

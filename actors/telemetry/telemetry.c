@@ -1,8 +1,8 @@
 /* telemetry.c - knows how the tree is, and speaks to the supervisor for those outside.
  *
- * Answers  TREE_STATE (the tree of processes), TREE_KILL (kills an actor; the supervisor restarts it)
- * Owns     nothing: every answer is asked of the supervisor, so a restart loses nothing.
- * Never    kills anything by itself.
+ * Answers  TREE_STATE (the tree of processes), TREE_KILL (kills an actor; the supervisor restarts
+ * it) Owns     nothing: every answer is asked of the supervisor, so a restart loses nothing. Never
+ * kills anything by itself.
  */
 #include <errno.h>
 #include <string.h>
@@ -43,7 +43,8 @@ static const char *const state_words[] = {
 
 static const char *state_word(uint32_t state)
 {
-	return state < sizeof(state_words) / sizeof(state_words[0]) ? state_words[state] : "stopped";
+	return state < sizeof(state_words) / sizeof(state_words[0]) ? state_words[state]
+								    : "stopped";
 }
 
 static int telemetry_init(struct actor *self)
@@ -82,7 +83,7 @@ static void reply_tree(struct actor *self, struct walk *walk)
 	struct telemetry *t = actor_state(self);
 	struct arena *arena = actor_call_arena(walk->call);
 	struct child_state *children = arena_array(arena, walk->count, sizeof(*children));
-	struct tree_state tree = { .node = t->node, .version = UGTJ_VERSION };
+	struct tree_state tree = {.node = t->node, .version = UGTJ_VERSION};
 	size_t n = 0;
 
 	if (children == NULL) {
@@ -185,9 +186,9 @@ static void on_tree_kill(struct actor *self, struct actor_call *call, const void
 }
 
 static const struct actor_call_clause telemetry_calls[] = {
-	{ MSG_TREE_STATE, on_tree_state },
-	{ MSG_TREE_KILL, on_tree_kill },
-	{ MSG_NONE, NULL },
+	{MSG_TREE_STATE, on_tree_state},
+	{MSG_TREE_KILL, on_tree_kill},
+	{MSG_NONE, NULL},
 };
 
 const struct actor_spec telemetry_spec = {
