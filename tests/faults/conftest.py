@@ -1,0 +1,56 @@
+"""Fixtures of the fault tests: each starts the real tree on a cluster and a simulator of its own."""
+import sys
+import uuid
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from support.pg import Postgres  # noqa: E402
+from support.system import Simulator, Subscriber, System  # noqa: E402
+
+
+@pytest.fixture
+def postgres():
+    cluster = Postgres()
+    yield cluster
+    cluster.close()
+
+
+@pytest.fixture
+def simulator():
+    sim = Simulator("--vacancies", 5000, "--max-rps", 0)
+    yield sim
+    sim.stop()
+
+
+@pytest.fixture
+def system(postgres, simulator, request):
+    """A running system. A test may ask for settings: @pytest.mark.settings(HH_MAX_RPS=3). It ends with
+    an ordered stop that leaves nothing behind, unless the test failed."""
+    marker = request.node.get_closest_marker("settings")
+    one = System(postgres, simulator, **(marker.kwargs if marker else {}))
+    try:
+        yield one.start()
+        if one.process.poll() is None:
+            one.stop()
+    finally:
+        one.close()
+
+
+@pytest.fixture
+def user():
+    return str(uuid.uuid4())
+
+
+@pytest.fixture
+def subscriber(system, user):
+    one = Subscriber(system, user, after=0)
+    one.connected.wait(20)
+    yield one
+    one.close()
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "settings(**values): settings of the system under test")
