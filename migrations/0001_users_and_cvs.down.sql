@@ -1,0 +1,3 @@
+drop table parsed_cvs;
+drop table cvs;
+drop table users;

@@ -1,0 +1,2 @@
+drop table hh_tokens;
+drop table sessions;
