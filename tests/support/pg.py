@@ -1,10 +1,9 @@
 """A private PostgreSQL for tests: made in a temporary directory, on a Unix socket only.
 
-    with Cluster() as pg:
-        dsn = pg.create_database("store")
-        apply_migrations(dsn)
-        ...
-        pg.stop("immediate")    # as a crash would
+    with Postgres() as pg:                      # or Postgres() and pg.close()
+        apply_migrations(pg.url)                # of the database that is there from the start
+        other = pg.create_database("other")     # the URL of one more
+        pg.stop("immediate")                    # as a crash would
         pg.start()
 
 The server runs as the user `postgres` when the tests run as root, since PostgreSQL refuses to be root.
@@ -26,6 +25,7 @@ import psycopg2
 
 MIGRATIONS = pathlib.Path(__file__).resolve().parents[2] / "migrations"
 SUPERUSER = "ugtj"
+DATABASE = "ugtj"
 PR_SET_PDEATHSIG = 1
 
 SETTINGS = {
@@ -51,8 +51,8 @@ def _die_with_parent():
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGQUIT)
 
 
-class Cluster:
-    """A database cluster. `settings` are added to (or replace) those above."""
+class Postgres:
+    """A running server. `settings` are added to (or replace) those above."""
 
     def __init__(self, **settings):
         self.settings = {**SETTINGS, **settings}
@@ -66,20 +66,21 @@ class Cluster:
             os.chown(self.root, user.pw_uid, user.pw_gid)
             self._as_user = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
         os.chmod(self.root, 0o755)
+        try:
+            self._init()
+            self.start()
+            self.url = self.create_database(DATABASE)
+        except BaseException:
+            self.close()
+            raise
 
     def __enter__(self):
-        try:
-            self.init()
-            self.start()
-        except BaseException:
-            self.destroy()
-            raise
         return self
 
     def __exit__(self, *_):
-        self.destroy()
+        self.close()
 
-    def init(self):
+    def _init(self):
         subprocess.run(
             [f"{bin_dir()}/initdb", "--no-sync", "-A", "trust", "-U", SUPERUSER, "-E", "UTF8",
              "--locale=C.UTF-8", "-D", self.data],
@@ -97,7 +98,7 @@ class Cluster:
         deadline = time.monotonic() + timeout_s
         while True:
             try:
-                psycopg2.connect(self.dsn("postgres")).close()
+                psycopg2.connect(self.url_of("postgres")).close()
                 return
             except psycopg2.OperationalError:
                 if self.process.poll() is not None or time.monotonic() > deadline:
@@ -120,39 +121,35 @@ class Cluster:
         finally:
             self.process = None
 
-    def destroy(self):
+    def close(self):
+        """Stops the server and removes all that it had."""
         try:
             self.stop("immediate")
         finally:
             shutil.rmtree(self.root, ignore_errors=True)
 
-    def dsn(self, database):
-        """libpq keywords for `database`; psycopg2.connect() and DATABASE_URL take them."""
-        return f"host={self.root} port=5432 user={SUPERUSER} dbname={database}"
-
-    def url(self, database):
-        """The same as a URL."""
+    def url_of(self, database):
+        """The URL of `database`: for DATABASE_URL, psql and psycopg2 alike."""
         return f"postgresql://{SUPERUSER}@/{database}?host={self.root}&port=5432"
 
-    def connect(self, database):
+    def connect(self, database=DATABASE):
         """A psycopg2 connection with autocommit."""
-        connection = psycopg2.connect(self.dsn(database))
+        connection = psycopg2.connect(self.url_of(database))
         connection.autocommit = True
         return connection
 
     def create_database(self, name, template="template1"):
-        """Makes the database `name`, as a copy of `template`, and returns its dsn."""
-        connection = self.connect("postgres")
-        try:
-            connection.cursor().execute(f'create database "{name}" template "{template}"')
-        finally:
-            connection.close()
-        return self.dsn(name)
+        """Makes the database `name`, a copy of `template`, and returns its URL."""
+        self._administer(f'create database "{name}" template "{template}"')
+        return self.url_of(name)
 
     def drop_database(self, name):
+        self._administer(f'drop database if exists "{name}" with (force)')
+
+    def _administer(self, statement):
         connection = self.connect("postgres")
         try:
-            connection.cursor().execute(f'drop database if exists "{name}" with (force)')
+            connection.cursor().execute(statement)
         finally:
             connection.close()
 
@@ -162,9 +159,9 @@ def migration_files(direction="up"):
     return sorted(MIGRATIONS.glob(f"*.{direction}.sql"), reverse=direction == "down")
 
 
-def apply_migrations(dsn, direction="up"):
+def apply_migrations(url, direction="up"):
     """Runs all migrations as they are, each in a transaction; for tests that are not about the runner."""
-    connection = psycopg2.connect(dsn)
+    connection = psycopg2.connect(url)
     try:
         for path in migration_files(direction):
             with connection, connection.cursor() as cursor:
