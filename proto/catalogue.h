@@ -44,52 +44,13 @@ enum field_need { REQ, OPT, NUL };
 #define JSON(name, max, need, doc)          const char *name;
 #define OBJ(name, record, need, doc)        const struct record *name;
 #define LIST(name, record, max, need, doc)  struct { const struct record *items; size_t count; } name;
-#define CALL(id, method, receiver, request, reply, timeout_ms, flags, doc)
-#define CAST(id, method, receiver, record, flags, doc)
-#include "proto/messages.def"
-#undef RECORD
-#undef END
-#undef STR
-#undef INT
-#undef OPT_INT
-#undef REAL
-#undef BOOL
-#undef STRS
-#undef JSON
-#undef OBJ
-#undef LIST
-#undef CALL
-#undef CAST
+#include "proto/messages_expand.h"
 
 enum msg_id {
 	MSG_NONE = 0, /* ends a table of clauses */
-#define RECORD(name, doc)
-#define END(name)
-#define STR(name, min, max, need, doc)
-#define INT(name, min, max, need, doc)
-#define OPT_INT(name, min, max, doc)
-#define REAL(name, need, doc)
-#define BOOL(name, need, doc)
-#define STRS(name, max, len, need, doc)
-#define JSON(name, max, need, doc)
-#define OBJ(name, record, need, doc)
-#define LIST(name, record, max, need, doc)
 #define CALL(id, method, receiver, request, reply, timeout_ms, flags, doc) MSG_##id,
 #define CAST(id, method, receiver, record, flags, doc)                     MSG_##id,
-#include "proto/messages.def"
-#undef RECORD
-#undef END
-#undef STR
-#undef INT
-#undef OPT_INT
-#undef REAL
-#undef BOOL
-#undef STRS
-#undef JSON
-#undef OBJ
-#undef LIST
-#undef CALL
-#undef CAST
+#include "proto/messages_expand.h"
 	MSG_COUNT
 };
 
@@ -117,6 +78,7 @@ struct record;
 
 struct field {
 	const char *name; /* NULL ends a record's table */
+	size_t name_len;
 	enum field_type type;
 	enum field_need need;
 	size_t offset;               /* in the struct */
@@ -129,10 +91,12 @@ struct field {
 
 struct record {
 	const char *name;
-	size_t size; /* of the struct */
-	const struct field *fields;
+	size_t size;                         /* of the struct */
+	const struct field *(*fields)(void); /* the table, at most RECORD_FIELDS_MAX fields */
 	const char *doc;
 };
+
+#define RECORD_FIELDS_MAX 64
 
 enum message_flags { MESSAGE_IDEMPOTENT = 1, MESSAGE_PUBLIC = 2, MESSAGE_CAST = 4 };
 
@@ -159,32 +123,7 @@ extern const struct record *const all_records[];
 /* The description of a record by its struct's name: RECORD_OF(job). */
 #define RECORD_OF(name) (&record_##name)
 #define RECORD(name, doc) extern const struct record record_##name;
-#define END(name)
-#define STR(name, min, max, need, doc)
-#define INT(name, min, max, need, doc)
-#define OPT_INT(name, min, max, doc)
-#define REAL(name, need, doc)
-#define BOOL(name, need, doc)
-#define STRS(name, max, len, need, doc)
-#define JSON(name, max, need, doc)
-#define OBJ(name, record, need, doc)
-#define LIST(name, record, max, need, doc)
-#define CALL(id, method, receiver, request, reply, timeout_ms, flags, doc)
-#define CAST(id, method, receiver, record, flags, doc)
-#include "proto/messages.def"
-#undef RECORD
-#undef END
-#undef STR
-#undef INT
-#undef OPT_INT
-#undef REAL
-#undef BOOL
-#undef STRS
-#undef JSON
-#undef OBJ
-#undef LIST
-#undef CALL
-#undef CAST
+#include "proto/messages_expand.h"
 
 /* "not_found" and 404 for ERR_NOT_FOUND. error_by_code() gives ERR_INTERNAL for an unknown code. */
 const char *error_code(enum msg_error error);
