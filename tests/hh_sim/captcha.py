@@ -54,7 +54,7 @@ def allow_anonymous(request, kind):
 
 async def captcha_page(request):
     back_url = request.query.get("backurl", "")
-    if "://" not in back_url:
+    if "://" not in back_url or not back_url.isprintable():
         raise bad_argument("backurl")
     if not request.app["sim"].captcha.solve(request.query.get("state", "")):
         raise bad_argument("state")

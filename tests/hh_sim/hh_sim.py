@@ -119,7 +119,7 @@ def read_options(arguments):
     add("--redirect-uri", metavar="URI", help="the registered one; without it any is accepted")
     add("--token-ttl", type=int, default=1_209_600, metavar="SECONDS", help="lifetime of a user's access token")
     add("--access-token", action="append", default=[], metavar="TOKEN",
-        help="a token that is always good: the application's if it starts with APPL, else the first user's; repeatable")
+        help="a token that never expires: the application's if it starts with APPL, else the first user's; repeatable")
     add("--anonymous", choices=("captcha", "forbidden", "open"), default="captcha",
         help="what callers without a token meet after their first request (forbidden: at once)")
     add("--fault", action="append", default=[], metavar="RULE", help="a kind, or a rule as JSON; repeatable")

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import users
 from aiohttp import web
 from errors import OAuthError, bad_token, forbidden, json_response
+from traffic import is_api
 
 CODE_LIFETIME_S = 300
 APP_TOKEN_PAUSE_S = 300
@@ -140,7 +141,7 @@ def require_token(request):
 async def authenticate(request, handler):
     """Leaves the caller's token in request["token"]; a bad one is refused even where none is needed."""
     authorization = request.headers.get("Authorization")
-    if authorization is not None and not _is_token_call(request):
+    if authorization is not None and is_api(request) and not _is_token_call(request):
         request["token"] = request.app["sim"].tokens.check(authorization)
     return await handler(request)
 
@@ -212,6 +213,8 @@ def redirect_allowed(registered, wanted):
 
 
 def _is_address(text):
+    if not text.isprintable():  # a line break would end the Location header
+        return False
     try:
         parts = urlsplit(text)
         return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)

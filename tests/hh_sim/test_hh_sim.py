@@ -290,6 +290,12 @@ def test_stats_count_by_path_by_status_and_distinct_searches(sim):
     assert 1 <= stats["peak_per_second"] <= 5
 
 
+def test_the_control_api_asks_for_no_token_no_agent_and_no_patience(start):
+    sim = start("--max-rps", "1", "--fault", "500")
+    bad = {"User-Agent": "", "Authorization": "Bearer unknown"}
+    assert [sim.get("/_sim/stats", headers=bad).status for _ in range(5)] == [200] * 5
+
+
 def test_the_request_log_shows_everything_but_the_token(sim):
     sim.get("/vacancies", {"area": ["1", "2"]})
     answer = sim.get("/_sim/requests", {"last": 1})

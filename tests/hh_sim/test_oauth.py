@@ -62,7 +62,8 @@ def test_force_login_shows_a_page_with_the_choice(sim):
     assert answer.status == 200 and b"sim_user=71000002" in answer.body and b"sim_answer=refuse" in answer.body
 
 
-@pytest.mark.parametrize("query", [{"client_id": "other"}, {"response_type": "token"}, {"redirect_uri": "javascript:1"}])
+@pytest.mark.parametrize("query", [{"client_id": "other"}, {"response_type": "token"}, {"redirect_uri": "javascript:1"},
+                                   {"redirect_uri": "http://a\r\nX: y/"}, {"redirect_uri": "http://[x"}])
 def test_authorize_does_not_redirect_what_it_cannot_trust(sim, query):
     answer = sim.get("/oauth/authorize", {"response_type": "code", "client_id": "demo", "redirect_uri": REDIRECT, **query},
                      token=None)

@@ -80,6 +80,11 @@ def is_control(request):
     return request.path.startswith(CONTROL)
 
 
+def is_api(request):
+    """Neither the tests' own path nor a page for browsers: HH's rules about headers hold."""
+    return not is_control(request) and request.path not in SITE_PATHS
+
+
 def _pattern(request):
     resource = request.match_info.route.resource
     return f"{request.method} {resource.canonical if resource else '(unknown)'}"
@@ -140,7 +145,7 @@ async def pace(request, handler):
 
 @web.middleware
 async def require_user_agent(request, handler):
-    if not is_control(request) and request.path not in SITE_PATHS:
+    if is_api(request):
         agent = request.headers.get("HH-User-Agent") or request.headers.get("User-Agent")
         if not agent:
             raise bad_user_agent("unset")
