@@ -7,6 +7,9 @@
  *
  * A known field that appears twice is refused; an unknown one is skipped, whatever it holds.
  */
+/* What most messages fit in; the buffer doubles. msgpack-c's default of 8 kB is mostly waste. */
+#define MSGPACK_SBUFFER_INIT_SIZE 512
+
 #include <errno.h>
 #include <inttypes.h>
 #include <msgpack.h>
@@ -572,19 +575,17 @@ int codec_unpack(const struct record *record, const void *bytes, size_t len, str
 		 void *value, struct codec_problem *problem)
 {
 	struct codec_problem unwanted;
-	struct reader r = {
-		.at = bytes,
-		.end = (const unsigned char *)bytes + len,
-		.arena = arena,
-		.problem = problem == NULL ? &unwanted : problem,
-	};
+	struct reader r = {.at = bytes, .arena = arena, .problem = problem};
 	struct token head;
 	int rc;
 
+	if (problem == NULL)
+		r.problem = &unwanted;
 	if (len > CODEC_MESSAGE_MAX_BYTES)
 		return problem_set(r.problem, NULL, "larger than %zu bytes",
 				   CODEC_MESSAGE_MAX_BYTES);
-	if (!take(&r, &head))
+	r.end = r.at + len;
+	if (len == 0 || !take(&r, &head))
 		return malformed(&r);
 	memset(value, 0, record->size);
 	rc = unpack_record(&r, record, head, value, 1);
