@@ -52,6 +52,15 @@ static void complain_connection(PGconn *conn, const char *what, FILE *errors)
 	(void)fprintf(errors, "%s: %.*s\n", what, (int)strcspn(message, "\n"), message);
 }
 
+/* Whether res tells of the session's end: libpq may see the closed socket only later. */
+static bool is_lost(PGconn *conn, const PGresult *res)
+{
+	const char *severity = PQresultErrorField(res, PG_DIAG_SEVERITY_NONLOCALIZED);
+
+	return PQstatus(conn) != CONNECTION_OK || severity == NULL ||
+	       strcmp(severity, "ERROR") != 0;
+}
+
 static void on_notice(void *arg, const PGresult *res)
 {
 	const char *severity = PQresultErrorField(res, PG_DIAG_SEVERITY);
@@ -67,7 +76,7 @@ static int complain_result(PGconn *conn, const PGresult *res, FILE *errors)
 {
 	const char *message = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
 
-	if (PQstatus(conn) != CONNECTION_OK || message == NULL) {
+	if (is_lost(conn, res) || message == NULL) {
 		complain_connection(conn, "the connection to the database was lost", errors);
 		return -ECONNREFUSED;
 	}
@@ -260,7 +269,7 @@ static int complain_sql(PGconn *conn, const PGresult *res, const char *file, con
 	int line = position != NULL ? sql_line_of_position(text, strtoul(position, NULL, 10))
 				    : sql_line_of_statement(text, statement);
 
-	if (PQstatus(conn) != CONNECTION_OK || message == NULL) {
+	if (is_lost(conn, res) || message == NULL) {
 		(void)fprintf(errors, "%s: ", file);
 		complain_connection(conn, "the connection to the database was lost", errors);
 		return -ECONNREFUSED;
@@ -370,7 +379,7 @@ int database_step(PGconn *conn, const char *dir, const struct migration *m,
 	char checksum[MIGRATION_CHECKSUM_SIZE];
 	char id[32] = "";
 	char *text = NULL;
-	size_t len;
+	size_t len = 0;
 	int64_t start_ms = clock_mono_ms();
 	int64_t taken_ms;
 	int rc;

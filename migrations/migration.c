@@ -14,7 +14,7 @@
 #include <openssl/evp.h>
 
 /* Nobody writes a migration by hand that is larger; a dump that lost its way is refused. */
-#define MIGRATION_MAX_BYTES (16 * 1024 * 1024)
+#define MIGRATION_MAX_BYTES (16L * 1024 * 1024)
 
 /* Room for "-- 0001_users: ..." and the rest of a new file's first lines. */
 #define TEMPLATE_SIZE	    512
@@ -206,7 +206,7 @@ int migration_set_load(const char *dir, FILE *errors, struct migration_set *out)
 		struct migration *m = &set.items[i];
 		char file[MIGRATION_FILE_SIZE];
 		char *text = NULL;
-		size_t len;
+		size_t len = 0;
 
 		rc = migration_read(dir, m, MIGRATION_UP, &text, &len);
 		if (rc == 0)
@@ -296,7 +296,7 @@ int migration_checksum(const char *text, size_t len, char hex[MIGRATION_CHECKSUM
 	if (EVP_Digest(text, len, sum, &sum_len, EVP_sha256(), NULL) != 1)
 		return -ENOMEM;
 	for (unsigned int i = 0; i < sum_len; i++)
-		(void)snprintf(hex + 2 * (size_t)i, 3, "%02x", sum[i]);
+		(void)snprintf(hex + (size_t)i * 2, 3, "%02x", sum[i]);
 	return 0;
 }
 

@@ -37,7 +37,7 @@ int plan_init(const struct migration_set *files, const struct applied_list *reco
 {
 	size_t room = files->count + records->count;
 	struct plan p = {.rows = calloc(room + 1, sizeof(*p.rows)),
-			 .steps = calloc(room + 1, sizeof(*p.steps))};
+			 .steps = calloc(room + 1, sizeof(void *))};
 	size_t f = 0;
 	size_t r = 0;
 
@@ -119,14 +119,15 @@ int plan_up(struct plan *p, FILE *errors)
 	for (size_t i = 0; i < p->count; i++) {
 		const struct plan_row *row = &p->rows[i];
 
-		if (row->state == PLAN_CHANGED)
-			wrong += complain_changed(row, errors);
-		if (row->state == PLAN_MISSING)
-			wrong += complain_missing(row, errors);
-		if (row->state == PLAN_PENDING && row < last_applied)
-			wrong += complain_skipped(row, last_applied, errors);
-		if (row->state == PLAN_PENDING)
+		if (row->record == NULL) {
+			if (last_applied != NULL && row < last_applied)
+				wrong += complain_skipped(row, last_applied, errors);
 			p->steps[p->step_count++] = row->file;
+		} else if (row->file == NULL) {
+			wrong += complain_missing(row, errors);
+		} else if (row->state == PLAN_CHANGED) {
+			wrong += complain_changed(row, errors);
+		}
 	}
 	return wrong;
 }

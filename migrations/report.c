@@ -30,6 +30,14 @@ static const char *word(enum migration_direction direction)
 	return direction == MIGRATION_UP ? "up" : "down";
 }
 
+void report_steps(struct report *r)
+{
+	if (!r->json || r->steps != NULL)
+		return;
+	r->steps = json_array();
+	(void)json_object_set_new(r->body, "steps", r->steps);
+}
+
 void report_step_begins(struct report *r, enum migration_direction direction,
 			const struct migration *m)
 {
@@ -50,10 +58,6 @@ void report_step_ended(struct report *r, enum migration_direction direction,
 		(void)fflush(stdout);
 		r->line_open = false;
 		return;
-	}
-	if (r->steps == NULL) {
-		r->steps = json_array();
-		(void)json_object_set_new(r->body, "steps", r->steps);
 	}
 	(void)json_array_append_new(r->steps,
 				    json_pack("{sI ss ss sI}", "version", (json_int_t)m->version,

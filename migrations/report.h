@@ -20,6 +20,9 @@ struct report {
 /* Returns 0 or -ENOMEM. End it with report_end() in either case. */
 int report_init(struct report *r, bool json) __attribute__((warn_unused_result));
 
+/* Steps follow, perhaps none. */
+void report_steps(struct report *r);
+
 /* A step begins, and has ended well. */
 void report_step_begins(struct report *r, enum migration_direction direction,
 			const struct migration *m);

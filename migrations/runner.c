@@ -90,6 +90,7 @@ static int run_plan(struct run *run, struct plan *p)
 
 static int run_steps(struct run *run, const struct plan *p, enum migration_direction direction)
 {
+	report_steps(run->report);
 	for (size_t i = 0; i < p->step_count; i++) {
 		int64_t duration_ms;
 		int rc;
