@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from support.pg import MIGRATIONS, Postgres  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
-RUNNER = Path(os.environ.get("UGTJ_BUILD_DIR", ROOT / "build")) / "libexec/migrate"
+RUNNER = Path(os.environ.get("UGTJ_BUILD_DIR", ROOT / "build")).resolve() / "libexec/migrate"
 USAGE, UNAVAILABLE, WORLD, CONFIG = 64, 69, 71, 78
 GATE = 4242  # an advisory lock that a migration waits for, until the test lets it go on
 
