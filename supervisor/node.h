@@ -1,0 +1,318 @@
+/* node.h - the tree while it runs. Shared by the files of this folder only.
+ *
+ *   loop.c        epoll, signals, the next deadline          supervisor_run()
+ *   supervisor.c  the life of a node: start, death, stop     node_*, tree_*
+ *   dynamic.c     children made on request                   dynamic_*
+ *   restart.c     the policy                                 restart_*
+ *   spawn.c       fork and exec                              spawn_worker()
+ *   child_env.c   what a child finds in its environment      child_env_*
+ *   reap.c        waitpid, and how a process ended in words  reap_*
+ *   memory.c      how much memory a child holds              memory_*
+ *   control.c     packets of proto/control.h, in and out     control_*
+ *   request.c     what a child may ask for                   request_*
+ *   news.c        who hears of whose ups and downs           news_*
+ *   node.c        nodes, their names and pids                node_new(), node_find()
+ *   run_dir.c     RUN_DIR, its lock, the sockets in it       run_dir_*
+ *   signals.c     the mask and the signalfd                  signals_*
+ *   notify.c      systemd's readiness protocol               notify_*
+ */
+#ifndef SUPERVISOR_NODE_H
+#define SUPERVISOR_NODE_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/types.h>
+
+#include "proto/control.h"
+#include "supervisor/restart.h"
+#include "supervisor/spec.h"
+#include "supervisor/supervisor.h"
+
+#define NEVER INT64_MAX /* a deadline that is none */
+
+struct subject;
+struct watch;
+
+LIST_HEAD(watch_list, watch);
+TAILQ_HEAD(watch_queue, watch);
+TAILQ_HEAD(node_queue, node);
+
+/* The supervisor's end of a child's control socket. */
+struct control_link {
+	int fd;		/* -1: closed */
+	bool wants_out; /* something waits for room in the socket */
+	struct control_packet
+		*reply;		   /* does not fit yet; until it does, nothing is read. Else NULL */
+	struct watch_list watches; /* whom it monitors */
+	struct watch_queue untold; /* of those, the ones with news */
+	unsigned watch_count;
+};
+
+/* What follows when a supervisor has stopped the children that it set out to stop. Later ones win
+ * over earlier ones. */
+enum after_stop {
+	THEN_RESTART, /* start them again: the strategy */
+	THEN_DIE,     /* it gave up, or was killed: its parent decides */
+	THEN_STOPPED, /* its parent stops it */
+};
+
+/* A row of the tree that is alive: a worker, or a supervisor. */
+struct node {
+	const struct child_spec *spec;
+	struct node *parent; /* NULL: the root */
+	char name[CONTROL_NAME_SIZE];
+	enum control_child_state state;
+	TAILQ_ENTRY(node) in_tree;    /* all nodes, parents before children, in start order */
+	TAILQ_ENTRY(node) in_parent;  /* its parent's children, in start order */
+	TAILQ_ENTRY(node) in_waiting; /* dynamic children in CHILD_WAITING */
+
+	bool passed;		   /* those after it need not wait for it any more */
+	bool dynamic;		   /* made from a template */
+	bool in_queue;		   /* in its parent's queue of waiting children */
+	bool forget;		   /* once stopped, it leaves the tree ... */
+	bool again;		   /* ... but somebody asked for it anew meanwhile */
+	bool condemned;		   /* we sent SIGKILL for the reason in end */
+	uint64_t generation;	   /* starts so far; see node_new() */
+	uint64_t up_generation;	   /* the last one that was up; 0: none */
+	uint64_t first_generation; /* of this node: its restarts are counted from there */
+	unsigned failed_starts;	   /* in a row */
+	struct restart_window
+		window; /* a supervisor's: its children's deaths; a dynamic child's: its */
+	char end[CONTROL_REASON_SIZE]; /* how the generation before ended, or why we killed this */
+	char *degraded;		       /* what is missing outside, in CHILD_DEGRADED. Else NULL */
+
+	pid_t pid; /* 0: no process */
+	int64_t started_ms;
+	int64_t up_since_ms; /* 0: not up */
+	int64_t heard_ms;    /* last packet from it */
+	int64_t due_ms;	     /* when its state ends by itself: see node_due() */
+	struct control_link link;
+
+	/* supervisors only */
+	struct node_queue children;
+	struct node_queue waiting;     /* dynamic children whose turn to start has not come */
+	unsigned child_count;	       /* dynamic children */
+	unsigned starting_count;       /* of them, those in CHILD_STARTING */
+	uint64_t forgotten_generation; /* the highest of the children that were forgotten */
+	bool stopping;		       /* children, in reverse order ... */
+	struct node *stop_from;	       /* ... back to this one; NULL: all */
+	enum after_stop then;
+	bool brutal; /* by SIGKILL, all at once */
+};
+
+enum supervisor_phase { PHASE_BOOT, PHASE_RUN, PHASE_STOP };
+
+/* The whole: one per process. */
+struct supervisor {
+	const struct supervisor_options *options;
+	struct node *root;
+	struct node_queue tree; /* all nodes */
+	void *names;		/* tsearch() trees of nodes by name and pid */
+	void *pids;
+	void *subjects; /* and of what is monitored */
+	enum supervisor_phase phase;
+	bool done; /* the root has stopped */
+	int exit_code;
+	int epoll_fd;
+	int signal_fd;
+	int run_dir_fd;
+	int lock_fd;
+	int64_t now_ms; /* CLOCK_MONOTONIC, read once per turn of the loop */
+	int64_t due_ms; /* no deadline of any node is before this */
+	unsigned max_children;
+	struct node *cursor; /* node number cursor_index of NEXT_CHILD; NULL: not known */
+	int64_t cursor_index;
+};
+
+/* --- node.c ------------------------------------------------------------------------------------
+ */
+
+/* Makes a node in CHILD_WAITING at the end of parent's children (NULL: the root) and puts it into
+ * the tree. A dynamic child's generations go on from the highest that its supervisor ever forgot,
+ * so that no socket name is used twice in the life of the program. Returns 0, -EEXIST or -ENOMEM.
+ */
+int node_new(struct supervisor *s, const struct child_spec *spec, const char *name,
+	     struct node *parent, struct node **out) __attribute__((warn_unused_result));
+
+/* Takes a node without a process out of the tree and frees it. */
+void node_free(struct supervisor *s, struct node *n);
+
+/* NULL: no such node. */
+struct node *node_find(const struct supervisor *s, const char *name);
+struct node *node_find_pid(const struct supervisor *s, pid_t pid);
+
+/* Keeps node's pid so that node_find_pid() finds it; 0 forgets it. Returns 0 or -ENOMEM. */
+int node_set_pid(struct supervisor *s, struct node *n, pid_t pid)
+	__attribute__((warn_unused_result));
+
+/* Node number index of the tree, the root left out, or NULL past the end. */
+struct node *node_at(struct supervisor *s, int64_t index);
+
+static inline bool node_is_supervisor(const struct node *n)
+{
+	return spec_is_supervisor(n->spec);
+}
+
+static inline bool node_is_up(const struct node *n)
+{
+	return n->state == CHILD_UP || n->state == CHILD_DEGRADED;
+}
+
+/* --- supervisor.c ------------------------------------------------------------------------------
+ */
+
+/* Starts the tree from its root. */
+void tree_start(struct supervisor *s);
+
+/* Stops the tree in reverse start order; the loop ends with exit_code when that is done. A second
+ * call with brutal set makes haste. */
+void tree_stop(struct supervisor *s, int exit_code, bool brutal);
+
+/* Lets a node start; it must not be running. */
+void node_start(struct supervisor *s, struct node *n);
+
+/* Asks a node to stop. Returns true when it is stopped already. */
+bool node_stop(struct supervisor *s, struct node *n, bool brutal);
+
+/* The worker said READY. Said twice, it is ignored. */
+void node_ready(struct supervisor *s, struct node *n);
+
+/* The worker said in a heartbeat that it is degraded, or with NULL that it is not. */
+void node_set_degraded(struct node *n, const char *why);
+
+/* The worker's process ended as waitpid() says in status. */
+void node_exited(struct supervisor *s, struct node *n, int status);
+
+/* Kills a worker that cannot go on; its death is then like any other. */
+void node_condemn(struct supervisor *s, struct node *n, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* Kills a supervisor's children, after which it counts as dead itself. */
+void node_kill_supervisor(struct supervisor *s, struct node *n, const char *why);
+
+/* Sets the node's state, and when node_due() is called for it; NEVER: not at all. */
+void node_set_state(struct supervisor *s, struct node *n, enum control_child_state state,
+		    int64_t due_ms);
+void node_set_due(struct supervisor *s, struct node *n, int64_t due_ms);
+
+/* The node's deadline has passed. What it is depends on the state: a start timeout, the end of the
+ * shutdown time, the next try, the next look at a child that is up. */
+void node_due(struct supervisor *s, struct node *n);
+
+/* --- dynamic.c ---------------------------------------------------------------------------------
+ */
+
+/* A child of the template whose prefix name has. 0, -EINVAL, -ENOENT, -EEXIST, -ENOSPC, -ENOMEM,
+ * -ESHUTDOWN. */
+int dynamic_start(struct supervisor *s, const char *name);
+
+/* Stops and forgets it. 0 or -ENOENT. */
+int dynamic_terminate(struct supervisor *s, const char *name);
+
+/* Puts a child in the queue of those that wait for a start token, and starts the next ones. */
+void dynamic_enqueue(struct supervisor *s, struct node *n);
+
+/* Starts waiting children while there are start tokens. */
+void dynamic_start_waiting(struct supervisor *s, struct node *sup);
+
+/* A child has stopped that was to be forgotten. */
+void dynamic_forget(struct supervisor *s, struct node *n);
+
+/* --- spawn.c, child_env.c ----------------------------------------------------------------------
+ */
+
+/* Forks and execs the worker's program, opens its control socket. Returns 0 or a negative errno. */
+int spawn_worker(struct supervisor *s, struct node *n) __attribute__((warn_unused_result));
+
+/* The environment of a child: ours without the secrets that its spec does not name, and what the
+ * treaty promises. Gives a block to free with child_env_free(). Returns 0 or -ENOMEM. */
+int child_env_new(const struct child_spec *spec, const char *name, uint64_t generation, char ***out)
+	__attribute__((warn_unused_result));
+void child_env_free(char ***env);
+
+/* --- reap.c, memory.c
+ * ------------------------------------------------------------------------------------ */
+
+/* Takes leave of all processes that ended. */
+void reap_all(struct supervisor *s);
+
+/* Writes how a process ended, e.g. "exit 70 (panic)" or "killed by SIGKILL". */
+void reap_describe(int status, char *buf, size_t size);
+
+/* Kills and reaps what the children left behind when they ended: their own orphans. */
+void reap_orphans(void);
+
+/* Megabytes of memory that a process holds, 0 when that cannot be read. */
+int64_t memory_resident_mb(pid_t pid);
+
+/* --- control.c, request.c, news.c --------------------------------------------------------------
+ */
+
+/* Takes over our end of a new child's socket. Returns 0 or a negative errno (fd is closed). */
+int control_open(struct supervisor *s, struct node *n, int fd) __attribute__((warn_unused_result));
+
+/* Forgets the link and whom it monitored. */
+void control_close(struct supervisor *s, struct node *n);
+
+/* Reads a bounded number of packets and acts on them. */
+void control_read(struct supervisor *s, struct node *n);
+
+/* There is room in the socket again. */
+void control_writable(struct supervisor *s, struct node *n);
+
+/* Sends one packet, never blocking. Returns 0 or a negative errno; -EAGAIN: there is no room, and
+ * control_writable() will be called. */
+int control_send(struct supervisor *s, struct node *n, const struct control_packet *packet);
+
+/* Serves a request: fills in what its reply says. */
+void request_serve(struct supervisor *s, struct node *from, const struct control_packet *request,
+		   struct control_packet *reply);
+
+/* From now on watcher hears of name. Returns 0, -ENOMEM or -ENOSPC (it monitors too many). */
+int news_monitor(struct supervisor *s, struct node *watcher, const char *name)
+	__attribute__((warn_unused_result));
+
+/* The node went up or down: tells all who monitor it. */
+void news_up(struct supervisor *s, const struct node *n);
+void news_down(struct supervisor *s, const struct node *n);
+
+/* Sends what watcher has not been told, as far as there is room. */
+void news_flush(struct supervisor *s, struct node *watcher);
+
+/* watcher monitors nobody any more. */
+void news_forget(struct supervisor *s, struct node *watcher);
+
+/* --- run_dir.c, signals.c, notify.c ------------------------------------------------------------
+ */
+
+/* Makes RUN_DIR, locks it, takes leftover sockets away, writes supervisor.pid. Returns 0 or an exit
+ * code; what is wrong is in the log. */
+int run_dir_open(const char *path, int *dir_fd, int *lock_fd) __attribute__((warn_unused_result));
+
+/* Removes the socket of a generation that is gone. */
+void run_dir_remove_socket(int dir_fd, const char *name, uint64_t generation);
+
+/* Removes all that is ours, the lock last, and closes both. */
+void run_dir_close(int *dir_fd, int *lock_fd);
+
+/* Blocks the signals that the loop takes and makes the descriptor for them. Returns it or a
+ * negative errno. *before: the mask to restore. */
+int signals_open(sigset_t *before) __attribute__((warn_unused_result));
+
+/* Which signals came. */
+struct signals_seen {
+	bool child;
+	unsigned stops;	     /* SIGTERM and SIGINT together */
+	unsigned interrupts; /* SIGINT */
+};
+void signals_read(int signal_fd, struct signals_seen *out);
+
+/* In a child between fork and exec: an empty mask, default actions, SIGINT ignored. */
+void signals_reset_in_child(void);
+
+/* Tells systemd ("READY=1", "STOPPING=1"), when it asked for it. */
+void notify_send(const char *state);
+
+#endif

@@ -1,0 +1,82 @@
+/* request.c - what a child may ask of the supervisor (proto/control.h). See node.h. */
+#include "supervisor/node.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+
+/* SIGKILL, as if the child had died by itself: its restart type decides what follows. */
+static int kill_child(struct supervisor *s, const struct node *from, const char *name)
+{
+	struct node *n = node_find(s, name);
+	char why[CONTROL_REASON_SIZE];
+
+	if (n == NULL || n == s->root)
+		return -ENOENT;
+	if (node_is_supervisor(n) ? n->up_since_ms == 0 : n->pid == 0)
+		return -ESRCH;
+	log_warn("child.kill_requested", "name=%s by=%s", n->name, from->name);
+	(void)snprintf(why, sizeof(why), "killed by SIGKILL (asked by %.*s)", 60, from->name);
+	if (node_is_supervisor(n))
+		node_kill_supervisor(s, n, why);
+	else
+		node_condemn(s, n, "%s", why);
+	return 0;
+}
+
+static int next_child(struct supervisor *s, int64_t index, struct control_packet *reply)
+{
+	const struct node *n = node_at(s, index);
+
+	if (n == NULL)
+		return -ENOENT;
+	reply->value = index;
+	reply->generation = n->generation;
+	(void)snprintf(reply->name, sizeof(reply->name), "%s", n->name);
+	(void)snprintf(reply->reason, sizeof(reply->reason), "%s",
+		       n->degraded != NULL ? n->degraded : n->end);
+	reply->child = (struct control_child){
+		.generation = n->generation,
+		.pid = n->pid,
+		.up_since_ms = n->up_since_ms,
+		.restarts = n->generation > n->first_generation
+				    ? n->generation - n->first_generation
+				    : 0,
+		.state = n->state,
+		.is_supervisor = node_is_supervisor(n),
+	};
+	if (n->parent != s->root)
+		(void)snprintf(reply->child.supervisor, sizeof(reply->child.supervisor), "%s",
+			       n->parent->name);
+	return 0;
+}
+
+void request_serve(struct supervisor *s, struct node *from, const struct control_packet *request,
+		   struct control_packet *reply)
+{
+	if (!from->spec->may_control) {
+		log_warn("request.refused", "name=%s type=%d", from->name, (int)request->type);
+		reply->result = -EPERM;
+		return;
+	}
+	switch (request->type) {
+	case CONTROL_START_CHILD:
+		reply->result = dynamic_start(s, request->name);
+		break;
+	case CONTROL_TERMINATE_CHILD:
+		reply->result = dynamic_terminate(s, request->name);
+		break;
+	case CONTROL_KILL_CHILD:
+		reply->result = kill_child(s, from, request->name);
+		break;
+	case CONTROL_NEXT_CHILD:
+		reply->result = next_child(s, request->value, reply);
+		break;
+	default:
+		reply->result = -EINVAL;
+		break;
+	}
+}
