@@ -194,7 +194,7 @@ static void close_all(struct supervisor *s, const sigset_t *mask_before)
 	reap_orphans();
 	while ((n = TAILQ_LAST(&s->tree, node_queue)) != NULL) {
 		control_close(s, n);
-		(void)node_set_pid(s, n, 0);
+		node_forget_pid(s, n);
 		node_free(s, n);
 	}
 	run_dir_close(&s->run_dir_fd, &s->lock_fd);

@@ -38,14 +38,19 @@ struct node *node_find_pid(const struct supervisor *s, pid_t pid)
 
 int node_set_pid(struct supervisor *s, struct node *n, pid_t pid)
 {
-	if (n->pid != 0)
-		(void)tdelete(&n->pid, &s->pids, compare_pids);
 	n->pid = pid;
-	if (pid != 0 && tsearch(&n->pid, &s->pids, compare_pids) == NULL) {
+	if (tsearch(&n->pid, &s->pids, compare_pids) == NULL) {
 		n->pid = 0;
 		return -ENOMEM;
 	}
 	return 0;
+}
+
+void node_forget_pid(struct supervisor *s, struct node *n)
+{
+	if (n->pid != 0)
+		(void)tdelete(&n->pid, &s->pids, compare_pids);
+	n->pid = 0;
 }
 
 /* Puts the node after the last one below its parent, so that the list stays in tree order. */

@@ -143,9 +143,10 @@ void node_free(struct supervisor *s, struct node *n);
 struct node *node_find(const struct supervisor *s, const char *name);
 struct node *node_find_pid(const struct supervisor *s, pid_t pid);
 
-/* Keeps node's pid so that node_find_pid() finds it; 0 forgets it. Returns 0 or -ENOMEM. */
+/* Gives the node a process that node_find_pid() finds, or takes it away. Returns 0 or -ENOMEM. */
 int node_set_pid(struct supervisor *s, struct node *n, pid_t pid)
 	__attribute__((warn_unused_result));
+void node_forget_pid(struct supervisor *s, struct node *n);
 
 /* Node number index of the tree, the root left out, or NULL past the end. */
 struct node *node_at(struct supervisor *s, int64_t index);

@@ -21,8 +21,11 @@
 #include "base/exit_codes.h"
 #include "base/log.h"
 
-#define LOCK_FILE "lock"
-#define PID_FILE  "supervisor.pid"
+#define LOCK_FILE   "lock"
+#define PID_FILE    "supervisor.pid"
+
+/* Files in which actors say on which port they listen (http_port, ...). */
+#define PORT_SUFFIX "_port"
 
 /* Makes the directory and those above it that are missing. */
 static int make_directories(const char *path)
@@ -44,6 +47,42 @@ static int make_directories(const char *path)
 		rc = -errno;
 	free(copy);
 	return rc;
+}
+
+static bool has_suffix(const char *name, const char *suffix)
+{
+	size_t len = strlen(name);
+	size_t suffix_len = strlen(suffix);
+
+	return len > suffix_len && strcmp(name + len - suffix_len, suffix) == 0;
+}
+
+/* Whether it is an actor's: its socket, or the port that it listens on. */
+static bool is_of_actor(int dir_fd, const char *name)
+{
+	struct stat st;
+
+	if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return false;
+	return S_ISSOCK(st.st_mode) || (S_ISREG(st.st_mode) && has_suffix(name, PORT_SUFFIX));
+}
+
+/* Takes away what actors left. Other files are not ours to remove: RUN_DIR comes from outside. */
+static void remove_leftovers(int dir_fd)
+{
+	int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *entry;
+
+	if (dir == NULL) {
+		if (fd >= 0)
+			(void)close(fd);
+		return;
+	}
+	while ((entry = readdir(dir)) != NULL)
+		if (is_of_actor(dir_fd, entry->d_name))
+			(void)unlinkat(dir_fd, entry->d_name, 0);
+	(void)closedir(dir);
 }
 
 /* Whether there is anything in the directory that a server does not put there. */
@@ -162,25 +201,6 @@ static int write_pid_file(int dir_fd)
 	return rc;
 }
 
-static void remove_sockets(int dir_fd)
-{
-	int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	const struct dirent *entry;
-	struct stat st;
-
-	if (dir == NULL) {
-		if (fd >= 0)
-			(void)close(fd);
-		return;
-	}
-	while ((entry = readdir(dir)) != NULL)
-		if (fstatat(dir_fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-		    S_ISSOCK(st.st_mode))
-			(void)unlinkat(dir_fd, entry->d_name, 0);
-	(void)closedir(dir);
-}
-
 int run_dir_open(const char *path, int *dir_fd, int *lock_fd)
 {
 	int rc = make_directories(path);
@@ -202,7 +222,7 @@ int run_dir_open(const char *path, int *dir_fd, int *lock_fd)
 		rc = lock;
 		goto out;
 	}
-	remove_sockets(dir);
+	remove_leftovers(dir);
 	rc = write_pid(lock);
 	if (rc == 0)
 		rc = write_pid_file(dir);
@@ -233,7 +253,7 @@ void run_dir_close(int *dir_fd, int *lock_fd)
 {
 	if (*dir_fd < 0)
 		return;
-	remove_sockets(*dir_fd);
+	remove_leftovers(*dir_fd);
 	(void)unlinkat(*dir_fd, PID_FILE, 0);
 	(void)unlinkat(*dir_fd, LOCK_FILE, 0);
 	(void)close(*lock_fd);

@@ -63,7 +63,7 @@ static int adopt(struct supervisor *s, struct node *n, pid_t pid, int *end)
 		(void)close(fd);
 	if (rc < 0) {
 		(void)kill(pid, SIGKILL);
-		(void)node_set_pid(s, n, 0);
+		node_forget_pid(s, n);
 	}
 	return rc;
 }

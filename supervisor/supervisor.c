@@ -33,12 +33,12 @@
 static void set_out_to_stop(struct node *sup, struct node *from, enum after_stop then, bool brutal);
 static void carry_on_stopping(struct supervisor *s, struct node *sup);
 
+/* For jitter: when the kernel has none to give, no jitter it is. */
 static uint32_t random_bits(void)
 {
-	uint32_t bits = 0;
+	uint32_t bits;
 
-	(void)getrandom(&bits, sizeof(bits), GRND_NONBLOCK); /* it is jitter: 0 will do */
-	return bits;
+	return getrandom(&bits, sizeof(bits), GRND_NONBLOCK) == (ssize_t)sizeof(bits) ? bits : 0;
 }
 
 void node_set_due(struct supervisor *s, struct node *n, int64_t due_ms)
@@ -409,7 +409,7 @@ void node_exited(struct supervisor *s, struct node *n, int status)
 	was_up = n->up_since_ms != 0;
 	uptime_ms = was_up ? s->now_ms - n->up_since_ms : 0;
 	control_close(s, n);
-	(void)node_set_pid(s, n, 0);
+	node_forget_pid(s, n);
 	if (!n->condemned)
 		reap_describe(status, n->end, sizeof(n->end));
 	run_dir_remove_socket(s->run_dir_fd, n->name, n->generation);
