@@ -1,0 +1,228 @@
+/* ws_messages.c - see ws_messages.h. */
+#include "actors/broadcaster/ws_messages.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "actors/broadcaster/ws_handshake.h"
+#include "base/clock.h"
+
+/* --- the URL ------------------------------------------------------------------------------------
+ */
+
+int uuid_canonical(const char *text, char uuid[UUID_SIZE])
+{
+	size_t i;
+
+	for (i = 0; i < UUID_SIZE - 1; i++) {
+		bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+
+		if (dash ? text[i] != '-' : !isxdigit((unsigned char)text[i]))
+			return -EINVAL; /* a text that ends early ends here */
+	}
+	if (text[i] != '\0')
+		return -EINVAL;
+	for (i = 0; i < UUID_SIZE; i++)
+		uuid[i] = (char)tolower((unsigned char)text[i]);
+	return 0;
+}
+
+static int number_read(const char *text, int64_t *number)
+{
+	char *end;
+	long long n;
+
+	if (!isdigit((unsigned char)text[0]))
+		return -EINVAL;
+	errno = 0;
+	n = strtoll(text, &end, 10);
+	if (*end != '\0' || errno != 0)
+		return -EINVAL;
+	*number = n;
+	return 0;
+}
+
+int plain_hello_read(const char *query, struct plain_hello *hello)
+{
+	char user[64] = "";
+	char after[32] = "";
+
+	*hello = (struct plain_hello){0};
+	if (ws_query_get(query, "clientId", hello->client_id, sizeof(hello->client_id)) < 0 ||
+	    ws_query_get(query, "userId", user, sizeof(user)) < 0 ||
+	    ws_query_get(query, "after", after, sizeof(after)) < 0)
+		return -EINVAL;
+	if (user[0] != '\0' && uuid_canonical(user, hello->user_id) < 0)
+		return -EINVAL;
+	hello->resumes = after[0] != '\0';
+	return hello->resumes ? number_read(after, &hello->after) : 0;
+}
+
+/* --- what a client says -------------------------------------------------------------------------
+ */
+
+/* Dumps the object, which it takes; NULL for NULL. */
+static char *dump(json_t *object)
+{
+	char *text = object == NULL ? NULL : json_dumps(object, JSON_COMPACT);
+
+	json_decref(object);
+	return text;
+}
+
+static char *registered(const json_t *message, const char *client_id)
+{
+	const char *said = json_string_value(json_object_get(message, "clientId"));
+
+	return dump(json_pack("{s:s,s:s}", "type", "registered", "clientId",
+			      said != NULL ? said : client_id));
+}
+
+static char *pong(int64_t now_ms)
+{
+	char iso[CLOCK_ISO8601_SIZE];
+
+	return dump(
+		json_pack("{s:s,s:s}", "type", "pong", "timestamp", clock_iso8601(now_ms, iso)));
+}
+
+static char *echo(json_t *message)
+{
+	return dump(json_pack("{s:s,s:O}", "type", "echo", "message", message));
+}
+
+static char *resume(const json_t *message, int64_t *after)
+{
+	const json_t *value = json_object_get(message, "after");
+
+	if (!json_is_integer(value) || json_integer_value(value) < 0)
+		return plain_error("after is a whole number from 0 on");
+	*after = json_integer_value(value);
+	return NULL;
+}
+
+int plain_read(const char *text, size_t len, const char *client_id, int64_t now_ms,
+	       struct plain_wish *wish)
+{
+	json_t *message = json_loadb(text, len, JSON_DECODE_ANY, NULL);
+	const char *type = json_string_value(json_object_get(message, "type"));
+	bool replay = false;
+
+	*wish = (struct plain_wish){.after = -1};
+	if (message == NULL)
+		message = json_stringn(text, len); /* no JSON: echoed as the text that it is */
+	if (message == NULL)
+		return -ENOMEM;
+	if (type == NULL)
+		wish->answer = echo(message);
+	else if (strcmp(type, "register") == 0)
+		wish->answer = registered(message, client_id);
+	else if (strcmp(type, "subscribe") == 0)
+		wish->answer = dump(json_pack("{s:s,s:O?}", "type", "subscribed", "searchParams",
+					      json_object_get(message, "searchParams")));
+	else if (strcmp(type, "ping") == 0)
+		wish->answer = pong(now_ms);
+	else if (strcmp(type, "resume") == 0)
+		wish->answer = resume(message, &wish->after);
+	else
+		wish->answer = echo(message);
+	json_decref(message);
+	replay = wish->after >= 0;
+	return wish->answer == NULL && !replay ? -ENOMEM : 0;
+}
+
+/* --- what is said to it -------------------------------------------------------------------------
+ */
+
+/* Packs last_event_id only when it is known. */
+static char *with_last(json_t *object, int64_t last_event_id)
+{
+	if (object != NULL && last_event_id >= 0 &&
+	    json_object_set_new(object, "last_event_id", json_integer(last_event_id)) < 0) {
+		json_decref(object);
+		return NULL;
+	}
+	return dump(object);
+}
+
+char *plain_connected(const char *user_id, int64_t last_event_id)
+{
+	return with_last(json_pack("{s:s,s:s,s:s?}", "type", "connected", "message",
+				   "Connected to UllGetTheJob", "userId",
+				   user_id[0] != '\0' ? user_id : NULL),
+			 last_event_id);
+}
+
+char *plain_resumed(int64_t after, int64_t last_event_id)
+{
+	return with_last(json_pack("{s:s,s:I}", "type", "resumed", "after", (json_int_t)after),
+			 last_event_id);
+}
+
+char *plain_error(const char *message)
+{
+	return dump(json_pack("{s:s,s:s}", "type", "error", "message", message));
+}
+
+/* The inside of the JSON object in text: what is between its braces. Returns its length, -1 for
+ * something that is no object. */
+static int object_inside(const char *text, const char **start)
+{
+	const char *blank = " \t\r\n";
+	size_t len;
+
+	text += strspn(text, blank);
+	len = strlen(text);
+	while (len > 0 && strchr(blank, text[len - 1]) != NULL)
+		len--;
+	if (len < 2 || text[0] != '{' || text[len - 1] != '}' || len > INT32_MAX)
+		return -1;
+	text++;
+	len -= 2;
+	while (len > 0 && strchr(blank, text[0]) != NULL) {
+		text++;
+		len--;
+	}
+	*start = text;
+	return (int)len;
+}
+
+/* The payload is JSON already: it is put into the message as text, since parsing and printing a
+ * hundred vacancies again would cost more than all the rest of the delivery. Our own keys come
+ * last: in every JSON parser of the browsers the last of two keys wins. */
+char *plain_event(const struct event *event, size_t *len)
+{
+	json_t *type = json_string(event->type);
+	char *quoted = type == NULL ? NULL : json_dumps(type, JSON_ENCODE_ANY);
+	char iso[CLOCK_ISO8601_SIZE];
+	const char *inside = "";
+	int inside_len = -1;
+	char *out = NULL;
+	int n = -1;
+
+	if (quoted == NULL)
+		goto out;
+	(void)clock_iso8601(event->created_ms, iso);
+	if (strcmp(event->type, "new_jobs") == 0)
+		inside_len = object_inside(event->payload, &inside);
+	if (inside_len >= 0)
+		n = asprintf(&out, "{%.*s%s\"type\":%s,\"event_id\":%lld,\"timestamp\":\"%s\"}",
+			     inside_len, inside, inside_len > 0 ? "," : "", quoted,
+			     (long long)event->seq, iso);
+	else
+		n = asprintf(&out,
+			     "{\"type\":%s,\"data\":%s,\"event_id\":%lld,\"timestamp\":\"%s\"}",
+			     quoted, event->payload, (long long)event->seq, iso);
+	if (n < 0)
+		out = NULL; /* asprintf leaves it undefined */
+	else
+		*len = (size_t)n;
+out:
+	json_decref(type);
+	free(quoted);
+	return out;
+}
