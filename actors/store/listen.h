@@ -1,0 +1,25 @@
+/* listen.h - the bell: hears NOTIFY from all nodes and casts it to this node's actors.
+ *
+ * ugtj_schedules    a schedule was changed                  -> SCHEDULES_CHANGED
+ * ugtj_events       "TOPIC SEQ": a topic has a new event    -> EVENTS_CHANGED
+ *
+ * What was rung while nobody listened is gone, so after each connecting it rings for everything:
+ * SCHEDULES_CHANGED, and EVENTS_CHANGED of topic "*".
+ */
+#ifndef ACTORS_STORE_LISTEN_H
+#define ACTORS_STORE_LISTEN_H
+
+#include "actors/runtime/actor.h"
+
+struct listener;
+
+/* Starts to listen on a connection of its own. Returns 0 or -ENOMEM. */
+int listener_open(struct actor *self, struct listener **out) __attribute__((warn_unused_result));
+
+/* Rings for everything that the actor called name hears of; other names are nothing to us. */
+void listener_ring(struct listener *listener, const char *name);
+
+/* Stops listening, frees and clears *listener. NULL is fine. */
+void listener_close(struct listener **listener);
+
+#endif

@@ -1,0 +1,188 @@
+/* store.c - PostgreSQL: every query of the system, named and typed; there is no SQL anywhere else.
+ *
+ * Answers  STORE_PING
+ *          SCHEDULE_GET, SCHEDULES_LIST, STORE_SCHEDULE_PUT, _DELETE, _DUE, STORE_CLAIM,
+ *          STORE_RELEASE (schedules.c)
+ *          STORE_RUN_PLAN, STORE_RUN_PAGE, STORE_RUN_END (runs.c)
+ *          EVENTS_READ, EVENTS_TAIL, WEBHOOK_CLAIM, WEBHOOK_RESULT (events.c)
+ *          SECRET_CLAIM, SECRET_PUT (secrets.c)
+ * Sends    SCHEDULES_CHANGED to the scheduler, EVENTS_CHANGED to the broadcaster (listen.c)
+ * Owns     a pool of connections (pool.c, unit.c, conn.c, address.c) and one that listens. All that
+ *          matters is in the database; a restart forgets only what waits, which its callers ask
+ *          again.
+ * Never    exits for the database's sake: while it is down, calls wait for it until shortly before
+ *          their deadline, and are then refused with `unavailable`. Never has two effects for a
+ *          message that comes twice.
+ */
+#include "actors/store/store.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "actors/actors.h"
+#include "actors/store/rows.h"
+#include "base/clock.h"
+#include "base/settings.h"
+
+#define PING_MS	       2000
+#define PRUNE_EVERY_MS 600000
+
+const struct sql notify_schedules = {
+	"notify_schedules",
+	"select pg_notify('" CHANNEL_SCHEDULES "', '')",
+};
+
+static const struct sql ping = {
+	"ping",
+	"select split_part(current_setting('server_version'), ' ', 1)",
+};
+
+struct unit *store_unit(struct actor *self, struct actor_call *call, unit_done_fn *done)
+{
+	struct store *store = actor_state(self);
+	struct unit *unit = unit_new(store->pool, call, INT64_MAX, done, NULL);
+
+	if (unit == NULL)
+		actor_refuse_until(call, ERR_OVERLOADED, 1000, "no memory");
+	return unit;
+}
+
+bool store_check_uuid(struct actor_call *call, const char *field, const char *text)
+{
+	static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+	bool good = strlen(text) == sizeof(form) - 1;
+
+	for (size_t i = 0; good && form[i] != '\0'; i++)
+		good = form[i] == '-' ? text[i] == '-'
+				      : strchr("0123456789abcdefABCDEF", text[i]) != NULL;
+	if (!good)
+		actor_refuse(call, ERR_BAD_REQUEST, field, "not a UUID");
+	return good;
+}
+
+/* --- ping ----------------------------------------------------------------------------------------
+ */
+
+static void ping_done(struct actor *self, struct unit *unit)
+{
+	const struct database_state state = {
+		.db = "up",
+		.server = row_text(unit_result(unit, 0), 0, 0),
+	};
+
+	(void)self;
+	actor_reply(unit_call(unit), &state);
+}
+
+static void ping_failed(struct actor *self, struct unit *unit, const struct unit_failure *failure)
+{
+	const struct database_state state = {.db = "down", .problem = failure->message};
+
+	(void)self;
+	actor_reply(unit_call(unit), &state);
+}
+
+static void on_ping(struct actor *self, struct actor_call *call, const void *request)
+{
+	struct store *store = actor_state(self);
+	const struct database_state down = {.db = "down", .problem = pool_problem(store->pool)};
+	struct unit *unit;
+
+	(void)request;
+	if (down.problem != NULL) {
+		actor_reply(call, &down);
+		return;
+	}
+	unit = unit_new(store->pool, call, PING_MS, ping_done, ping_failed);
+	if (unit == NULL) {
+		actor_refuse_until(call, ERR_OVERLOADED, 1000, "no memory");
+		return;
+	}
+	unit_statement(unit, &ping);
+	unit_submit(unit, true);
+}
+
+/* --- the actor -----------------------------------------------------------------------------------
+ */
+
+static void on_prune_timer(struct actor *self, void *unused)
+{
+	(void)unused;
+	store_prune(self);
+}
+
+/* Who came up after a bell had rung for its predecessor is rung for now. */
+static void store_news(struct actor *self, const struct actor_news *news)
+{
+	struct store *store = actor_state(self);
+
+	if (news->up)
+		listener_ring(store->listener, news->name);
+}
+
+static int store_init(struct actor *self)
+{
+	struct store *store = actor_state(self);
+	int rc;
+
+	srandom((unsigned)getpid() ^ (unsigned)clock_mono_us());
+	store->webhook = setting_text(API_BASE_URL) != NULL;
+	rc = pool_open(self, &store->pool);
+	if (rc < 0)
+		return rc;
+	rc = listener_open(self, &store->listener);
+	if (rc < 0)
+		return rc;
+	store->prune_timer =
+		actor_timer_start(self, PRUNE_EVERY_MS / 10, PRUNE_EVERY_MS, on_prune_timer, NULL);
+	return store->prune_timer == NULL ? -ENOMEM : 0;
+}
+
+static void store_stop(struct actor *self)
+{
+	struct store *store = actor_state(self);
+
+	pool_drain(store->pool, actor_stopped);
+}
+
+static void store_terminate(struct actor *self)
+{
+	struct store *store = actor_state(self);
+
+	actor_timer_stop(&store->prune_timer);
+	listener_close(&store->listener);
+	pool_close(&store->pool);
+}
+
+static const struct actor_call_clause store_calls[] = {
+	{MSG_STORE_PING, on_ping},
+	{MSG_SCHEDULE_GET, store_on_schedule_get},
+	{MSG_SCHEDULES_LIST, store_on_schedules_list},
+	{MSG_STORE_SCHEDULE_PUT, store_on_schedule_put},
+	{MSG_STORE_SCHEDULE_DELETE, store_on_schedule_delete},
+	{MSG_STORE_SCHEDULE_DUE, store_on_schedule_due},
+	{MSG_STORE_CLAIM, store_on_claim},
+	{MSG_STORE_RELEASE, store_on_release},
+	{MSG_STORE_RUN_PLAN, store_on_run_plan},
+	{MSG_STORE_RUN_PAGE, store_on_run_page},
+	{MSG_STORE_RUN_END, store_on_run_end},
+	{MSG_EVENTS_READ, store_on_events_read},
+	{MSG_EVENTS_TAIL, store_on_events_tail},
+	{MSG_WEBHOOK_CLAIM, store_on_webhook_claim},
+	{MSG_WEBHOOK_RESULT, store_on_webhook_result},
+	{MSG_SECRET_CLAIM, store_on_secret_claim},
+	{MSG_SECRET_PUT, store_on_secret_put},
+	{MSG_NONE, NULL},
+};
+
+const struct actor_spec store_spec = {
+	.name = "store",
+	.state_size = sizeof(struct store),
+	.init = store_init,
+	.calls = store_calls,
+	.news = store_news,
+	.stop = store_stop,
+	.terminate = store_terminate,
+};

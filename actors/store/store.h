@@ -1,0 +1,51 @@
+/* store.h - what the files of the store share: each handles some of its messages, one function a
+ * message, which turns the request into a unit of work, and one that turns its rows into the reply.
+ */
+#ifndef ACTORS_STORE_STORE_H
+#define ACTORS_STORE_STORE_H
+
+#include "actors/runtime/actor.h"
+#include "actors/store/listen.h"
+#include "actors/store/pool.h"
+
+/* The channels of NOTIFY; see listen.h. */
+#define CHANNEL_SCHEDULES "ugtj_schedules"
+#define CHANNEL_EVENTS	  "ugtj_events"
+
+/* For a statement of its own, last in the unit of whatever changes a schedule. */
+extern const struct sql notify_schedules;
+
+struct store {
+	struct pool *pool;
+	struct listener *listener;
+	struct actor_timer *prune_timer;
+	bool webhook; /* the BFF wants to be told of events */
+};
+
+/* A unit that answers call; the call's own deadline is its only one. NULL: no memory, and the call
+ * was refused. */
+struct unit *store_unit(struct actor *self, struct actor_call *call, unit_done_fn *done)
+	__attribute__((warn_unused_result));
+
+/* Whether text is a UUID; if not, the call is refused, which names the field. */
+bool store_check_uuid(struct actor_call *call, const char *field, const char *text)
+	__attribute__((warn_unused_result));
+
+/* schedules.c */
+actor_call_fn store_on_schedule_put, store_on_schedule_delete, store_on_schedule_due,
+	store_on_schedule_get, store_on_schedules_list, store_on_claim, store_on_release;
+
+/* runs.c */
+actor_call_fn store_on_run_plan, store_on_run_page, store_on_run_end;
+
+/* events.c */
+actor_call_fn store_on_events_read, store_on_events_tail, store_on_webhook_claim,
+	store_on_webhook_result;
+
+/* Deletes events that are too old, some at a time, until none is left. */
+void store_prune(struct actor *self);
+
+/* secrets.c */
+actor_call_fn store_on_secret_claim, store_on_secret_put;
+
+#endif
