@@ -56,6 +56,11 @@ int codec_from_json_text(const struct record *record, const char *text, size_t l
 			 struct arena *arena, void *value, struct codec_problem *problem)
 	__attribute__((warn_unused_result));
 
+/* The text as a new jansson value of any type (json_decref() it), refused like codec_from_json_text()
+ * does. Returns 0, -EINVAL or -ENOMEM (problem, which must not be NULL, says why). */
+int codec_parse_json(const char *text, size_t len, struct json_t **out,
+		     struct codec_problem *problem) __attribute__((warn_unused_result));
+
 /* Whether the first len bytes of s are valid UTF-8 without NUL; if so *chars, when not NULL, gets
  * the number of code points. */
 bool utf8_valid(const char *s, size_t len, size_t *chars);

@@ -450,6 +450,14 @@ int codec_from_json(const struct record *record, const struct json_t *object, st
 	return record_from_json(&r, record, object, value, 1);
 }
 
+int codec_parse_json(const char *text, size_t len, struct json_t **out,
+		     struct codec_problem *problem)
+{
+	if (len > CODEC_MESSAGE_MAX_BYTES)
+		return problem_set(problem, NULL, "larger than %zu bytes", CODEC_MESSAGE_MAX_BYTES);
+	return parse(text, len, CODEC_DEPTH_MAX, NULL, out, problem);
+}
+
 int codec_from_json_text(const struct record *record, const char *text, size_t len,
 			 struct arena *arena, void *value, struct codec_problem *problem)
 {
@@ -459,9 +467,7 @@ int codec_from_json_text(const struct record *record, const char *text, size_t l
 
 	if (problem == NULL)
 		problem = &unwanted;
-	if (len > CODEC_MESSAGE_MAX_BYTES)
-		return problem_set(problem, NULL, "larger than %zu bytes", CODEC_MESSAGE_MAX_BYTES);
-	rc = parse(text, len, CODEC_DEPTH_MAX, NULL, &object, problem);
+	rc = codec_parse_json(text, len, &object, problem);
 	if (rc < 0)
 		return rc;
 	rc = codec_from_json(record, object, arena, value, problem);
