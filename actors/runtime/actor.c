@@ -7,6 +7,8 @@
 #include "base/log.h"
 #include "base/settings.h"
 
+#define ROUNDS_MAX 4 /* over the ports, each of at most a batch of messages */
+
 /* --- ports --------------------------------------------------------------------------------------
  */
 
@@ -62,12 +64,21 @@ void port_close(struct port **port)
 	uv_close((uv_handle_t *)&p->poll, on_port_closed);
 }
 
+/* A used port that had no turn in this round; a round gives each one. */
 static struct port *next_dirty(struct actor *self)
 {
 	for (struct port *port = self->ports; port != NULL; port = port->next)
-		if (port->dirty)
+		if (port->dirty && port->round != self->round)
 			return port;
 	return NULL;
+}
+
+static bool any_dirty(const struct actor *self)
+{
+	for (const struct port *port = self->ports; port != NULL; port = port->next)
+		if (port->dirty)
+			return true;
+	return false;
 }
 
 static void on_idle(uv_idle_t *handle)
@@ -75,23 +86,26 @@ static void on_idle(uv_idle_t *handle)
 	(void)handle; /* that it runs is its purpose: the loop polls without sleeping */
 }
 
-/* Drains used ports until all are quiet, or until enough was done for one turn of the loop. Looking
- * for one from the front each time is safe when a handler opens or closes ports. */
+/* Drains used ports until all are quiet, or for so many rounds: then timers and descriptors have
+ * their turn. In rounds, so that a port that is never quiet starves no other. Looking for one from
+ * the front each time is safe when a handler opens or closes ports. */
 static void on_prepare(uv_prepare_t *handle)
 {
 	struct actor *self = handle->data;
 	struct port *port;
 
-	for (int turns = 0; turns < 256; turns++) {
-		port = next_dirty(self);
-		if (port == NULL) {
-			(void)uv_idle_stop(&self->idle);
-			return;
+	for (int rounds = 0; rounds < ROUNDS_MAX && any_dirty(self); rounds++) {
+		self->round++;
+		while ((port = next_dirty(self)) != NULL) {
+			port->round = self->round;
+			port->dirty = false;
+			port->drain(port);
 		}
-		port->dirty = false;
-		port->drain(port);
 	}
-	(void)uv_idle_start(&self->idle, on_idle);
+	if (any_dirty(self))
+		(void)uv_idle_start(&self->idle, on_idle);
+	else
+		(void)uv_idle_stop(&self->idle);
 }
 
 /* --- what an actor asks of itself ---------------------------------------------------------------
@@ -255,6 +269,11 @@ static void actor_end(struct actor *self)
 	peers_close(self);
 	if (self->mailbox != NULL)
 		mailbox_close(self);
+	while (self->ports != NULL) {
+		struct port *left = self->ports;
+
+		port_close(&left); /* the actor's own, which it left open */
+	}
 	control_close(self);
 	uv_walk(&self->loop, close_leftover, NULL);
 	(void)uv_run(&self->loop, UV_RUN_DEFAULT);

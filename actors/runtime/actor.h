@@ -8,9 +8,11 @@
  *
  * Calls. actor_call() sends a request of the catalogue to its receiver and returns; the answer
  * function is called exactly once, later, with a reply, or with an error: the receiver's own, or
- * ERR_TIMEOUT at the deadline, or ERR_DOWN when the receiver died. A message that is idempotent in
- * the catalogue is not failed by a death: it waits for the next generation within its deadline. A
- * call made while handling a call carries that call's trace id on.
+ * ERR_TIMEOUT at the deadline, or ERR_DOWN when the receiver died. (Only the end of the actor
+ * itself comes before that: then it is not called, and terminate() frees what context points to.) A
+ * message that is idempotent in the catalogue is not failed by a death: it waits for the next
+ * generation within its deadline (but one that has seen five die is not sent again). A call made
+ * while handling a call carries that call's trace id on.
  *
  * Answers. A handler of a call answers it with actor_reply() or actor_refuse(), at once or later,
  * exactly once; the request stays valid until then. More open calls than the spec's mailbox_max

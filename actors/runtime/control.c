@@ -1,13 +1,9 @@
 /* control.c - the supervisor's end of the treaty (proto/control.h): ready, heartbeat, news,
  * requests. */
 #include <fcntl.h>
-#include <poll.h>
 
 #include "actors/runtime/internal.h"
 #include "base/log.h"
-
-/* The supervisor reads at once; if it does not for this long, it is the one that is stuck. */
-#define SEND_PATIENCE_MS 1000
 
 struct control_request {
 	struct control_request *next;
@@ -16,21 +12,61 @@ struct control_request {
 	void *context;
 };
 
-static int control_send(const struct control_packet *packet)
-{
-	struct pollfd out = {.fd = CONTROL_FD, .events = POLLOUT};
+/* A packet for which the socket had no room. */
+struct control_unsent {
+	struct control_unsent *next;
+	struct control_packet packet;
+};
 
-	for (;;) {
-		if (send(CONTROL_FD, packet, sizeof(*packet), MSG_NOSIGNAL) ==
-		    (ssize_t)sizeof(*packet))
-			return 0;
-		if (errno == EINTR)
-			continue;
-		if (errno != EAGAIN)
-			return -errno;
-		if (poll(&out, 1, SEND_PATIENCE_MS) == 0)
-			return -EAGAIN;
+static void on_event(uv_poll_t *handle, int status, int events);
+
+/* One try. Returns 0 or a negative errno. */
+static int try_send(const struct control_packet *packet)
+{
+	ssize_t n;
+
+	do
+		n = send(CONTROL_FD, packet, sizeof(*packet), MSG_NOSIGNAL | MSG_DONTWAIT);
+	while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : 0;
+}
+
+/* Keeps a packet until there is room, behind those that wait already. */
+static int keep_unsent(struct actor *self, const struct control_packet *packet)
+{
+	struct control_unsent *unsent = malloc(sizeof(*unsent));
+
+	if (unsent == NULL)
+		return -ENOMEM;
+	unsent->next = NULL;
+	unsent->packet = *packet;
+	*self->last_unsent = unsent;
+	self->last_unsent = &unsent->next;
+	return uv_poll_start(&self->control, UV_READABLE | UV_WRITABLE, on_event) < 0 ? -EIO : 0;
+}
+
+/* Sends without ever waiting: the supervisor does not read on while we do not read its answers, so
+ * a thousand requests made by one handler would have us both wait for each other. */
+static int control_send(struct actor *self, const struct control_packet *packet)
+{
+	int rc = self->unsent == NULL ? try_send(packet) : -EAGAIN;
+
+	return rc == -EAGAIN || rc == -ENOBUFS ? keep_unsent(self, packet) : rc;
+}
+
+static void send_unsent(struct actor *self)
+{
+	while (self->unsent != NULL) {
+		struct control_unsent *unsent = self->unsent;
+		int rc = try_send(&unsent->packet);
+
+		if (rc == -EAGAIN || rc == -ENOBUFS)
+			return;
+		self->unsent = unsent->next; /* another error: end of file follows */
+		free(unsent);
 	}
+	self->last_unsent = &self->unsent;
+	(void)uv_poll_start(&self->control, UV_READABLE, on_event);
 }
 
 static struct control_packet packet_of(enum control_type type, const char *name)
@@ -50,6 +86,8 @@ static void on_reply(struct actor *self, const struct control_packet *packet)
 		if (request->ref != packet->ref)
 			continue;
 		*link = request->next;
+		if (self->last_request == &request->next)
+			self->last_request = link;
 		request->fn(self, packet, request->context);
 		free(request);
 		return;
@@ -90,14 +128,15 @@ static void on_packet(struct actor *self, struct control_packet *packet)
 	}
 }
 
-static void on_readable(uv_poll_t *handle, int status, int events)
+static void on_event(uv_poll_t *handle, int status, int events)
 {
 	struct actor *self = handle->data;
 	struct control_packet packet;
 	ssize_t n;
 
 	(void)status;
-	(void)events;
+	if (events & UV_WRITABLE)
+		send_unsent(self);
 	while ((n = recv(CONTROL_FD, &packet, sizeof(packet), 0)) > 0) {
 		if (n != (ssize_t)sizeof(packet) || packet.version != CONTROL_VERSION)
 			panic("control.malformed", "bytes=%zd version=%u", n, packet.version);
@@ -116,7 +155,8 @@ static void on_heartbeat(uv_timer_t *handle)
 
 	packet.value = self->degraded[0] != '\0';
 	memcpy(packet.reason, self->degraded, sizeof(packet.reason));
-	(void)control_send(&packet); /* a lost one is followed by the next */
+	if (self->unsent == NULL) /* else what waits is sign of life enough */
+		(void)control_send(self, &packet);
 }
 
 int control_open(struct actor *self)
@@ -129,8 +169,10 @@ int control_open(struct actor *self)
 	(void)uv_timer_init(&self->loop, &self->heartbeat);
 	self->heartbeat.data = self;
 	self->control.data = self;
+	self->last_unsent = &self->unsent;
+	self->last_request = &self->requests;
 	return uv_poll_init(&self->loop, &self->control, CONTROL_FD) < 0 ||
-			       uv_poll_start(&self->control, UV_READABLE, on_readable) < 0 ||
+			       uv_poll_start(&self->control, UV_READABLE, on_event) < 0 ||
 			       uv_timer_start(&self->heartbeat, on_heartbeat, CONTROL_HEARTBEAT_MS,
 					      CONTROL_HEARTBEAT_MS) < 0
 		       ? -EIO
@@ -145,14 +187,20 @@ void control_close(struct actor *self)
 		self->requests = request->next;
 		free(request);
 	}
+	while (self->unsent != NULL) {
+		struct control_unsent *unsent = self->unsent;
+
+		self->unsent = unsent->next;
+		free(unsent);
+	}
 }
 
 void control_ready(struct actor *self)
 {
 	struct control_packet packet = packet_of(CONTROL_READY, self->name);
 
-	if (control_send(&packet) < 0)
-		fatal("control.ready_unsent", "the supervisor does not read");
+	if (control_send(self, &packet) < 0)
+		fatal("control.ready_unsent", "the supervisor cannot be told");
 	if (self->degraded[0] != '\0')
 		on_heartbeat(&self->heartbeat);
 }
@@ -161,8 +209,7 @@ int control_monitor(struct actor *self, const char *name)
 {
 	struct control_packet packet = packet_of(CONTROL_MONITOR, name);
 
-	(void)self;
-	return control_send(&packet);
+	return control_send(self, &packet);
 }
 
 void actor_degraded(struct actor *self, const char *why)
@@ -195,12 +242,12 @@ int actor_control(struct actor *self, int type, const char *name, int64_t value,
 	packet.ref = request->ref = ++self->last_control_ref;
 	request->fn = fn;
 	request->context = context;
-	rc = control_send(&packet);
+	rc = control_send(self, &packet);
 	if (rc < 0) {
 		free(request);
 		return rc;
 	}
-	request->next = self->requests;
-	self->requests = request;
+	*self->last_request = request;
+	self->last_request = &request->next;
 	return 0;
 }

@@ -18,8 +18,12 @@
 #include "proto/codec.h"
 #include "proto/control.h"
 
+/* Nobody waits longer than a day, whatever he says: sums of times stay in range. */
+#define WAIT_MAX_MS ((int64_t)24 * 3600 * 1000)
+
 struct peer;
 struct control_request;
+struct control_unsent;
 
 struct actor {
 	const struct actor_spec *spec;
@@ -33,6 +37,7 @@ struct actor {
 	uv_signal_t sigterm;
 	uv_prepare_t prepare;
 	uv_idle_t idle; /* runs while a port has more: the loop must not sleep */
+	uint64_t round; /* over the ports */
 	bool ready;
 	bool stopping;
 	bool stopped;
@@ -52,7 +57,10 @@ struct actor {
 	/* control.c */
 	uv_poll_t control;
 	uv_timer_t heartbeat;
-	struct control_request *requests;
+	struct control_request *requests; /* oldest first: that is how they are answered */
+	struct control_request **last_request;
+	struct control_unsent *unsent; /* oldest first */
+	struct control_unsent **last_unsent;
 	uint32_t last_control_ref;
 	char degraded[CONTROL_REASON_SIZE];
 

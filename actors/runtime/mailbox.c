@@ -68,17 +68,23 @@ static void send_answer(struct actor *self, zframe_t *identity, int64_t ref, con
 static void send_failure(struct actor *self, zframe_t *identity, int64_t ref,
 			 const struct failure *failure)
 {
-	struct codec_problem problem;
+	static const struct failure plain = {
+		.error = "internal",
+		.message = "the error does not fit the catalogue; the log has it",
+	};
+	struct codec_problem problem = {0};
 	void *bytes;
 	size_t len;
 	int rc = codec_pack(RECORD_OF(failure), failure, &bytes, &len, &problem);
 
 	self->count.refused++;
 	if (rc < 0) {
-		log_error("failure.unsendable", "field=%s problem=%s", problem.field,
-			  problem.message);
-		return; /* the caller's deadline ends its wait */
+		log_error("failure.unsendable", "error=%s field=%s problem=%s", failure->error,
+			  problem.field, problem.message);
+		rc = codec_pack(RECORD_OF(failure), &plain, &bytes, &len, &problem);
 	}
+	if (rc < 0)
+		return; /* no memory: the caller's deadline ends its wait */
 	send_answer(self, identity, ref, "error", bytes, len);
 	free(bytes);
 }
@@ -123,14 +129,18 @@ static struct actor_call *call_new(struct actor *self, struct wire *wire, const 
 {
 	struct actor_call *call = calloc(1, sizeof(*call));
 	const struct envelope *e = &wire->envelope;
+	int64_t now_ms = clock_mono_ms();
 
 	if (call == NULL)
 		return NULL;
 	call->self = self;
 	call->message = m;
 	call->ref = e->ref;
-	call->deadline_ms =
-		e->deadline_ms.set ? e->deadline_ms.value : clock_mono_ms() + m->timeout_ms;
+	call->deadline_ms = now_ms + m->timeout_ms;
+	if (e->deadline_ms.set)
+		call->deadline_ms = e->deadline_ms.value < now_ms + WAIT_MAX_MS
+					    ? e->deadline_ms.value
+					    : now_ms + WAIT_MAX_MS;
 	arena_init(&call->arena, CALL_ARENA_BYTES);
 	call->from = arena_strdup(&call->arena, e->from == NULL ? "" : e->from);
 	call->trace = arena_strdup(&call->arena, e->trace == NULL ? "" : e->trace);
@@ -184,6 +194,7 @@ static void dispatch_call(struct actor *self, struct wire *wire, const struct me
 
 static void dispatch_cast(struct actor *self, struct wire *wire, const struct message *m)
 {
+	const char *from = wire->envelope.from == NULL ? "" : wire->envelope.from;
 	actor_cast_fn *handle = find_cast(self->spec, m->id);
 	struct codec_problem problem;
 	struct arena arena;
@@ -193,12 +204,12 @@ static void dispatch_cast(struct actor *self, struct wire *wire, const struct me
 	body = arena_alloc(&arena, m->request->size);
 	if (handle == NULL) {
 		self->count.malformed++;
-		log_warn("cast.unknown", "method=%s from=%s", m->method, wire->envelope.from);
+		log_warn("cast.unknown", "method=%s from=%s", m->method, from);
 	} else if (body == NULL ||
 		   codec_unpack(m->request, zframe_data(wire->body), zframe_size(wire->body),
 				&arena, body, &problem) < 0) {
 		self->count.malformed++;
-		log_warn("cast.malformed", "method=%s from=%s", m->method, wire->envelope.from);
+		log_warn("cast.malformed", "method=%s from=%s", m->method, from);
 	} else {
 		handle(self, body);
 	}
@@ -234,7 +245,10 @@ static void mailbox_drain(struct port *port)
 	struct actor *self = port->self;
 
 	/* What is still unread when the actor stops stays unread: idempotent calls are carried to
-	 * the next generation by their callers, the others fail there with `down`. */
+	 * the next generation by their callers, the others fail there with `down`. ZeroMQ's signal
+	 * is taken all the same, or the loop would not sleep any more. */
+	if (self->stopping)
+		(void)zsock_events(port->socket);
 	for (int i = 0; i < BATCH && !self->stopping; i++) {
 		struct wire wire;
 		int rc = wire_receive(port->socket, true, &wire);
@@ -314,10 +328,15 @@ void actor_refuse_with(struct actor_call *call, const struct failure *failure)
 	actor_check_stopped(self);
 }
 
-/* Cuts a message to what the catalogue allows, at a character's border. */
-static void fit_message(char *message)
+/* Makes text of what was formatted: a character that the buffer's end cut goes, and if there are
+ * bytes that are none, a question mark stands for each. */
+static void fit_message(char *message, bool was_cut)
 {
-	if (!utf8_valid(message, strlen(message), NULL))
+	size_t len = strlen(message);
+
+	for (int i = 0; was_cut && i < 4 && len > 0 && !utf8_valid(message, len, NULL); i++)
+		message[--len] = '\0';
+	if (!utf8_valid(message, len, NULL))
 		for (char *p = message; *p != '\0'; p++)
 			if ((unsigned char)*p >= 0x80)
 				*p = '?';
@@ -334,8 +353,8 @@ static void refuse_va(struct actor_call *call, enum msg_error error, const char 
 		.retry_after_ms = retry_after_ms,
 	};
 
-	(void)vsnprintf(message, sizeof(message), fmt, args);
-	fit_message(message);
+	fit_message(message,
+		    vsnprintf(message, sizeof(message), fmt, args) >= (int)sizeof(message));
 	actor_refuse_with(call, &failure);
 }
 
@@ -354,6 +373,10 @@ void actor_refuse_until(struct actor_call *call, enum msg_error error, int64_t r
 {
 	va_list args;
 
+	if (retry_after_ms < 0)
+		retry_after_ms = 0;
+	if (retry_after_ms > WAIT_MAX_MS) /* what the catalogue takes, too */
+		retry_after_ms = WAIT_MAX_MS;
 	va_start(args, fmt);
 	refuse_va(call, error, NULL, OPT_INT_OF(retry_after_ms), fmt, args);
 	va_end(args);

@@ -14,19 +14,22 @@
 
 #define WAITING_MAX	   20000
 #define BATCH		   64
+#define DEATHS_MAX	   5	/* of its receivers, and a request is not sent again */
 #define CAST_PATIENCE_MS   5000 /* how long a cast waits for its connection */
 
 #define ANSWER_ARENA_BYTES (CODEC_MESSAGE_MAX_BYTES * 4)
 
 enum peer_state { PEER_UNKNOWN, PEER_DOWN, PEER_UP };
 
-enum request_state { REQUEST_QUEUED, REQUEST_SENT };
+/* DOOMED: fails with `down` as soon as the loop turns, and is not sent any more. */
+enum request_state { REQUEST_QUEUED, REQUEST_SENT, REQUEST_DOOMED };
 
 struct request {
 	struct request *next; /* in its peer's list, oldest first */
 	struct peer *peer;
 	const struct message *message;
 	enum request_state state;
+	unsigned deaths; /* of generations that it was sent to */
 	int64_t ref;
 	int64_t deadline_ms;
 	struct actor_timer *timer;
@@ -127,7 +130,10 @@ static void on_deadline(struct actor *self, void *context)
 	char message[160];
 
 	request->timer = NULL;
-	self->count.timeouts++;
+	if (request->fn == NULL)
+		self->count.dropped++;
+	else
+		self->count.timeouts++;
 	(void)snprintf(message, sizeof(message), "%s did not answer %s in time",
 		       request->peer->name, request->message->method);
 	request_fail(request, ERR_TIMEOUT, message);
@@ -261,6 +267,13 @@ static struct peer *peer_of_port(const struct port *port)
 	return NULL;
 }
 
+/* Of the actors that are as many as users, we speak to each now and then: a connection to each,
+ * kept for good, would take all our descriptors. */
+static bool peer_is_one_of_many(const struct peer *peer)
+{
+	return strchr(peer->name, ':') != NULL;
+}
+
 static void peer_drain(struct port *port)
 {
 	struct peer *peer = peer_of_port(port);
@@ -274,11 +287,15 @@ static void peer_drain(struct port *port)
 		if (rc == WIRE_NOTHING) {
 			if (peer_has_queued(peer) && (zsock_events(port->socket) & ZMQ_POLLOUT))
 				peer_flush(peer);
+			if (peer->first == NULL && peer_is_one_of_many(peer))
+				port_close(&peer->port); /* and with it port */
 			return;
 		}
 		if (rc == WIRE_MESSAGE) {
 			on_answer(peer, &wire);
 			wire_release(&wire);
+		} else {
+			peer->self->count.malformed++;
 		}
 	}
 	port->dirty = true;
@@ -303,61 +320,89 @@ static void peer_connect(struct peer *peer)
 	zsock_set_sndhwm(dealer, 1000);
 	zsock_set_rcvhwm(dealer, 1000);
 	zsock_set_maxmsgsize(dealer, (int)CODEC_MESSAGE_MAX_BYTES);
-	if (zsock_connect(dealer, "ipc://%s.%" PRIu64, peer->name, peer->generation) < 0 ||
-	    port_open(self, dealer, peer_drain, &peer->port) < 0) {
+	if (zsock_connect(dealer, "ipc://%s.%" PRIu64, peer->name, peer->generation) < 0) {
 		log_error("peer.unreachable", "name=%s error=%s", peer->name, strerror(errno));
-		return;
+		zsock_destroy(&dealer);
+	} else if (port_open(self, dealer, peer_drain, &peer->port) < 0) {
+		log_error("peer.no_port", "name=%s", peer->name);
 	}
-	peer->port->dirty = true;
 }
 
-/* Nobody will answer what was sent to the generation that ended. */
-static void peer_lost(struct peer *peer, const char *reason)
+/* Whether request is sent to the next generation, too. One that was there at every death may well
+ * be what kills: without an end to it, it would wear out the restarts of the whole tree. */
+static bool survives_death(struct request *request)
+{
+	if ((request->message->flags & MESSAGE_IDEMPOTENT) == 0)
+		return false;
+	if (request->state == REQUEST_SENT)
+		request->deaths++;
+	return request->deaths < DEATHS_MAX;
+}
+
+/* Takes out of peer's list what nobody will answer. The rest is to be sent again. Gives the list,
+ * linked by next. */
+static struct request *take_lost(struct peer *peer)
 {
 	struct request *lost = NULL;
 	struct request **tail = &lost;
-	char message[256];
 
-	port_close(&peer->port);
-	(void)snprintf(message, sizeof(message), "%s is down: %s", peer->name, reason);
-	/* Failing one may start others: take the list of the dead first. */
 	for (struct request **link = &peer->first; *link != NULL;) {
 		struct request *request = *link;
 
-		if (request->message->flags & MESSAGE_IDEMPOTENT) {
+		if (survives_death(request)) {
 			request->state = REQUEST_QUEUED;
 			link = &request->next;
 			continue;
 		}
 		*link = request->next;
-		if (peer->last == &request->next)
-			peer->last = link;
 		request->next = NULL;
 		*tail = request;
 		tail = &request->next;
 	}
+	peer->last = &peer->first;
+	while (*peer->last != NULL)
+		peer->last = &(*peer->last)->next;
+	return lost;
+}
+
+static void fail_lost(struct actor *self, struct request *lost, const struct actor_news *news)
+{
+	char message[256];
+
+	(void)snprintf(message, sizeof(message), "%s is down: %s", news->name,
+		       news->reason[0] == '\0' ? "it was replaced" : news->reason);
 	while (lost != NULL) {
 		struct request *request = lost;
 
 		lost = request->next;
-		peer->self->count.downs++;
+		if (request->fn == NULL)
+			self->count.dropped++;
+		else
+			self->count.downs++;
 		request_fail(request, ERR_DOWN, message);
 	}
 }
 
+/* The new state holds before anybody hears of a failure: an answer function may call the same peer
+ * again, and must not do so at the generation that is gone. */
 void peers_news(struct actor *self, const struct actor_news *news)
 {
 	struct peer *peer = peer_find(self, news->name);
+	struct request *lost = NULL;
 
-	if (peer == NULL)
+	if (peer == NULL ||
+	    (news->up && peer->state == PEER_UP && peer->generation == news->generation))
 		return;
-	if (peer->state == PEER_UP || !news->up)
-		peer_lost(peer, news->reason);
+	if (peer->state == PEER_UP || !news->up) {
+		port_close(&peer->port);
+		lost = take_lost(peer);
+	}
 	peer->state = news->up ? PEER_UP : PEER_DOWN;
 	peer->generation = news->generation;
 	/* Only who has something to say connects; the others wait for their first request. */
 	if (news->up && peer->first != NULL)
 		peer_connect(peer);
+	fail_lost(self, lost, news);
 }
 
 void peers_close(struct actor *self)
@@ -410,6 +455,7 @@ static struct request *request_new(struct peer *peer, const struct message *m, c
 	request->peer = peer;
 	request->message = m;
 	request->ref = (int64_t)++self->last_ref;
+	timeout_ms = timeout_ms < WAIT_MAX_MS ? timeout_ms : WAIT_MAX_MS;
 	request->deadline_ms = clock_mono_ms() + timeout_ms;
 	(void)snprintf(request->trace, sizeof(request->trace), "%s", self->trace);
 	request->timer = actor_timer_start(self, timeout_ms, 0, on_deadline, request);
@@ -457,6 +503,7 @@ int actor_call_to(struct actor *self, const char *name, enum msg_id id, const vo
 	r->context = context;
 	request_queue(r);
 	if (peer->state == PEER_DOWN && (m->flags & MESSAGE_IDEMPOTENT) == 0) {
+		r->state = REQUEST_DOOMED;
 		actor_timer_stop(&r->timer);
 		r->timer = actor_timer_start(self, 0, 0, fail_later, r);
 		if (r->timer == NULL) {

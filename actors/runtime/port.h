@@ -17,6 +17,7 @@ struct port {
 	void (*drain)(struct port *port);
 	struct port *next; /* in the list of all open ports */
 	bool dirty;
+	uint64_t round; /* in which it was drained last; the loop's own */
 };
 
 /* Puts socket, which it takes (also on failure), into the loop. drain is called whenever the socket
