@@ -1,0 +1,476 @@
+/* hh_work.c - who waits in vain, whose turn it is, and sending; see hh_work.h. */
+#include "actors/hh_client/hh_work.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/seal.h"
+
+#define IN_FLIGHT_MAX	     16
+#define INTERACTIVE_MAX	     1000
+#define BACKGROUND_MAX	     5000
+#define SHARE_BYTES	     ((size_t)32 * 1024 * 1024)
+#define WHOLE_TIMEOUT_MS     15000
+#define HURRIED_MS	     5000 /* a timeout after less says nothing about HH */
+#define SWEEP_MS	     250
+#define STOP_MS		     3000
+#define OVERLOAD_WAIT_MIN_MS 1000
+#define OVERLOAD_WAIT_MAX_MS 60000
+
+/* --- who need not wait any longer
+ * ------------------------------------------------------------------
+ */
+
+int64_t hh_work_pause_ms(const struct hh_work *work)
+{
+	int64_t left_us = work->pace.pause_us - clock_mono_us();
+
+	return left_us > 0 ? left_us / 1000 + 1 : 0;
+}
+
+struct failure hh_work_failure(enum msg_error error, const char *message, int64_t wait_ms)
+{
+	return (struct failure){
+		.error = error_code(error),
+		.message = message,
+		.retry_after_ms = OPT_INT_OF(wait_ms > 1 ? wait_ms : 1),
+	};
+}
+
+/* Whether there is no use in waiting for a turn. A scheduled search has patience: it waits for an
+ * HH that is down, but not for a token that HH will not give. */
+bool hh_work_in_vain(const struct hh_work *work, enum hh_class class, int64_t remaining_ms,
+		     struct failure *failure)
+{
+	const struct hh_token *token = &work->token;
+	int64_t now_ms = clock_mono_ms();
+	int64_t circuit_ms = hh_breaker_wait_ms(&work->breaker, now_ms);
+
+	if (hh_token_hopeless(token) &&
+	    (class == HH_INTERACTIVE || token->error != ERR_UNAVAILABLE)) {
+		*failure = hh_work_failure(token->error, token->why, token->again_ms - now_ms);
+		return true;
+	}
+	if (class != HH_INTERACTIVE)
+		return false;
+	if (hh_breaker_state(&work->breaker, now_ms) == HH_OPEN) {
+		*failure = hh_work_failure(ERR_UNAVAILABLE, "HH does not answer", circuit_ms);
+		return true;
+	}
+	if (hh_work_pause_ms(work) >= remaining_ms) {
+		*failure = hh_work_failure(ERR_UNAVAILABLE, "HH says: too many requests",
+					   hh_work_pause_ms(work));
+		return true;
+	}
+	return false;
+}
+
+static bool decide_sweep(struct hh_request *request, const struct hh_waiter *waiter, void *context,
+			 struct failure *failure)
+{
+	int64_t remaining_ms = actor_call_remaining_ms(waiter->call);
+
+	(void)context;
+	if (remaining_ms == 0) {
+		*failure = (struct failure){.error = error_code(ERR_TIMEOUT),
+					    .message = "HH was not heard in time"};
+		return true;
+	}
+	return !request->in_flight &&
+	       hh_work_in_vain(request->work, waiter->class, remaining_ms, failure);
+}
+
+void hh_work_sweep(struct hh_work *work)
+{
+	struct hh_request *next;
+
+	if (actor_stopping(work->self))
+		return;
+	for (struct hh_request *request = work->requests; request != NULL; request = next) {
+		next = request->next;
+		hh_request_refuse(request, decide_sweep, NULL);
+		if (request->waiters == NULL && !request->in_flight && !request->probe)
+			hh_request_free(request);
+	}
+	if (work->requests == NULL)
+		actor_timer_stop(&work->sweep);
+}
+
+static void on_sweep(struct actor *self, void *context)
+{
+	(void)self;
+	hh_work_sweep(context);
+}
+
+/* --- the state, for people
+ * ---------------------------------------------------------------------------
+ */
+
+void hh_work_tell_health(struct hh_work *work)
+{
+	const char *why = NULL;
+
+	if (work->breaker.state != HH_CLOSED)
+		why = "HH does not answer";
+	else if (hh_token_hopeless(&work->token) && work->token.error != ERR_UNAVAILABLE)
+		why = work->token.why;
+	if (why != NULL || work->degraded)
+		actor_degraded(work->self, why);
+	work->degraded = why != NULL;
+}
+
+int64_t hh_work_wait_ms(const struct hh_work *work)
+{
+	int64_t circuit_ms = hh_breaker_wait_ms(&work->breaker, clock_mono_ms());
+	size_t turns = hh_queue_turns(&work->queue, HH_BACKGROUND) - 1;
+
+	return circuit_ms + hh_pace_estimate_ms(&work->pace, clock_mono_us(), (int64_t)turns);
+}
+
+void hh_work_check_stopped(struct hh_work *work)
+{
+	if (actor_stopping(work->self) && hh_http_count(work->http) == 0 &&
+	    !hh_token_busy(&work->token))
+		actor_stopped(work->self);
+}
+
+/* --- sending
+ * -------------------------------------------------------------------------------------------
+ */
+
+/* libcurl may have to write a request again, on a fresh connection: HH may count it twice. */
+static void note_written(struct hh_work *work, bool *written)
+{
+	int64_t now_us = clock_mono_us();
+
+	if (*written)
+		hh_pace_take(&work->pace, now_us);
+	hh_pace_written(&work->pace, now_us);
+	*written = true;
+}
+
+static void on_written(void *context)
+{
+	struct hh_request *request = context;
+
+	note_written(request->work, &request->written);
+}
+
+/* HH_BASE_URL without a slash at its end, and the path. */
+static char *url_of(const char *path)
+{
+	const char *base = setting_text(HH_BASE_URL);
+	size_t len = strlen(base);
+	char *url;
+
+	while (len > 0 && base[len - 1] == '/')
+		len--;
+	return asprintf(&url, "%.*s%s", (int)len, base, path) < 0 ? NULL : url;
+}
+
+/* Sends a request of either sort; afterwards the slot is taken and the circuit knows. */
+static int send_http(struct hh_work *work, const struct hh_http_request *http,
+		     hh_http_written_fn *written, hh_http_done_fn *done, void *context)
+{
+	int rc = hh_http_send(work->http, http, written, done, context);
+
+	if (rc < 0)
+		return rc;
+	hh_pace_take(&work->pace, clock_mono_us());
+	hh_breaker_sent(&work->breaker);
+	work->count.requests++;
+	return 0;
+}
+
+static void launch(struct hh_request *request)
+{
+	struct hh_work *work = request->work;
+	int64_t remaining_ms = request->probe ? WHOLE_TIMEOUT_MS : hh_request_remaining_ms(request);
+	struct hh_http_request http = {
+		.url = url_of(request->key),
+		.bearer = work->token.text,
+		.timeout_ms = remaining_ms < WHOLE_TIMEOUT_MS ? remaining_ms : WHOLE_TIMEOUT_MS,
+	};
+	int rc = -ENOMEM;
+
+	request->written = false;
+	request->hurried = http.timeout_ms < HURRIED_MS;
+	request->token_serial = work->token.serial;
+	request->attempts++;
+	if (http.url != NULL)
+		rc = send_http(work, &http, on_written, hh_answer_request, request);
+	free((char *)http.url);
+	if (rc == 0) {
+		request->in_flight = true;
+		return;
+	}
+	hh_request_refuse_all(request, &(struct failure){.error = error_code(ERR_UNAVAILABLE),
+							 .message = "out of memory"});
+	hh_request_free(request);
+}
+
+/* --- the token's request
+ * --------------------------------------------------------------------------------
+ */
+
+static void on_token_written(void *context)
+{
+	struct hh_work *work = context;
+
+	note_written(work, &work->token_written);
+}
+
+static void launch_token(struct hh_work *work)
+{
+	char buf[2100];
+	char *form = hh_token_form(&work->token);
+	const struct hh_http_request http = {
+		.url = hh_token_url(buf, sizeof(buf)),
+		.form = form,
+		.timeout_ms = WHOLE_TIMEOUT_MS,
+	};
+	const struct hh_judgement no_memory = {.verdict = HH_TRY_AGAIN, .why = "out of memory"};
+
+	work->token_written = false;
+	if (form == NULL || send_http(work, &http, on_token_written, hh_answer_token, work) < 0)
+		hh_token_fetched(&work->token, &no_memory, NULL);
+	seal_free(&form);
+}
+
+static void on_token_changed(void *context)
+{
+	struct hh_work *work = context;
+
+	hh_work_tell_health(work);
+	hh_work_sweep(work);
+	hh_work_check_stopped(work);
+	hh_work_pump(work);
+}
+
+/* --- turns
+ * -------------------------------------------------------------------------------------------------
+ */
+
+static void on_pump(struct actor *self, void *context)
+{
+	struct hh_work *work = context;
+
+	(void)self;
+	work->pump = NULL;
+	hh_work_pump(work);
+}
+
+static void pump_in(struct hh_work *work, int64_t wait_ms)
+{
+	actor_timer_stop(&work->pump);
+	work->pump = actor_timer_start(work->self, wait_ms, 0, on_pump, work);
+	if (work->pump == NULL)
+		fatal("hh.no_memory", "a timer");
+}
+
+static int ask_probe(struct hh_work *work);
+
+static struct hh_request *next_request(struct hh_work *work)
+{
+	struct hh_entry *entry;
+
+	while ((entry = hh_queue_pop(&work->queue)) != NULL) {
+		struct hh_request *request =
+			(struct hh_request *)((char *)entry - offsetof(struct hh_request, entry));
+
+		/* Whose deadline passed is told so before it costs a request. */
+		hh_request_refuse(request, decide_sweep, NULL);
+		if (request->waiters != NULL || request->probe)
+			return request;
+		hh_request_free(request);
+	}
+	return NULL;
+}
+
+/* Sends what may be sent now. False: nothing more for the moment, and it is seen to that we come
+ * back. */
+static bool pump_one(struct hh_work *work)
+{
+	int64_t now_us = clock_mono_us();
+	int64_t circuit_ms = hh_breaker_wait_ms(&work->breaker, now_us / 1000);
+	int64_t ready_us = hh_pace_ready_us(&work->pace, now_us);
+	bool fetch = hh_token_wants_fetch(&work->token);
+	struct hh_request *request;
+
+	if (hh_http_count(work->http) >= IN_FLIGHT_MAX || ready_us == HH_PACE_NEVER)
+		return false; /* the end of one under way brings us back */
+	if (circuit_ms > 0) {
+		pump_in(work, circuit_ms);
+		return false;
+	}
+	if (!fetch && !hh_token_ready(&work->token))
+		return false; /* on_token_changed() does */
+	if (!fetch && hh_queue_count(&work->queue, HH_INTERACTIVE) == 0 &&
+	    hh_queue_count(&work->queue, HH_BACKGROUND) == 0 &&
+	    (work->breaker.state == HH_CLOSED || ask_probe(work) < 0))
+		return false;
+	if (ready_us > now_us) {
+		pump_in(work, (ready_us - now_us + 999) / 1000);
+		return false;
+	}
+	if (fetch) {
+		launch_token(work);
+		return true;
+	}
+	request = next_request(work);
+	if (request != NULL)
+		launch(request);
+	return request != NULL;
+}
+
+void hh_work_pump(struct hh_work *work)
+{
+	while (!actor_stopping(work->self) && pump_one(work))
+		;
+}
+
+/* --- asking
+ * --------------------------------------------------------------------------------------------------
+ */
+
+/* HH is down and nobody asks any more: we do, to hear that it is back. */
+static int read_probe(const struct hh_request *request, const json_t *json, struct arena *arena,
+		      void *reply)
+{
+	(void)request;
+	(void)json;
+	(void)arena;
+	(void)reply;
+	return 0;
+}
+
+static const struct hh_kind probe_kind = {.name = "probe", .reply_size = 1, .read = read_probe};
+
+static int ask_probe(struct hh_work *work)
+{
+	const struct hh_want want = {
+		.kind = &probe_kind,
+		.class = HH_BACKGROUND,
+		.user = "",
+		.key = "/vacancies?page=0&per_page=1",
+	};
+	struct hh_request *request = NULL;
+
+	if (hh_share_flight(&work->share, want.key) == NULL)
+		request = hh_request_new(work, &want);
+	if (request == NULL)
+		return -ENOMEM;
+	request->probe = true;
+	if (hh_request_queue(request, false) == 0)
+		return 0;
+	hh_request_free(request);
+	return -ENOMEM;
+}
+
+static void refuse_overloaded(struct hh_work *work, struct actor_call *call, enum hh_class class)
+{
+	size_t turns = hh_queue_turns(&work->queue, class);
+	int64_t wait_ms = hh_pace_estimate_ms(&work->pace, clock_mono_us(), (int64_t)turns);
+
+	if (wait_ms < OVERLOAD_WAIT_MIN_MS)
+		wait_ms = OVERLOAD_WAIT_MIN_MS;
+	if (wait_ms > OVERLOAD_WAIT_MAX_MS)
+		wait_ms = OVERLOAD_WAIT_MAX_MS;
+	actor_refuse_until(call, ERR_OVERLOADED, wait_ms, "too many requests wait for HH");
+}
+
+static void keep_sweeping(struct hh_work *work)
+{
+	if (work->sweep == NULL)
+		work->sweep = actor_timer_start(work->self, SWEEP_MS, SWEEP_MS, on_sweep, work);
+	if (work->sweep == NULL)
+		fatal("hh.no_memory", "a timer");
+}
+
+void hh_work_ask(struct hh_work *work, struct actor_call *call, const struct hh_want *want)
+{
+	struct hh_request *request = (struct hh_request *)hh_share_flight(&work->share, want->key);
+	bool joined = request != NULL && !request->probe;
+	struct failure failure;
+
+	if ((request == NULL || !request->in_flight) &&
+	    hh_work_in_vain(work, want->class, actor_call_remaining_ms(call), &failure)) {
+		actor_refuse_with(call, &failure);
+		return;
+	}
+	if (joined)
+		work->count.shared++;
+	else
+		request = hh_request_new(work, want);
+	if (request == NULL || hh_request_join(request, call, want->class, joined) < 0 ||
+	    (!joined && hh_request_queue(request, false) < 0)) {
+		if (!joined && request != NULL)
+			hh_request_free(request);
+		refuse_overloaded(work, call, want->class);
+		return;
+	}
+	request->keep |= want->keep;
+	keep_sweeping(work);
+	hh_work_pump(work);
+}
+
+void hh_work_give_kept(struct hh_work *work, struct actor_call *call, const struct jobs_page *page)
+{
+	struct jobs_page reply = *page;
+
+	work->count.shared++;
+	reply.shared = true;
+	actor_reply(call, &reply);
+}
+
+/* --- beginning and end
+ * -----------------------------------------------------------------------------------------
+ */
+
+int hh_work_init(struct hh_work *work, struct actor *self)
+{
+	int rc;
+
+	work->self = self;
+	hh_queue_init(&work->queue, INTERACTIVE_MAX, BACKGROUND_MAX);
+	hh_share_init(&work->share, SHARE_BYTES);
+	rc = hh_pace_init(&work->pace, setting_real(HH_MAX_RPS));
+	if (rc < 0)
+		return rc;
+	rc = hh_http_open(actor_loop(self), setting_text(HH_USER_AGENT), IN_FLIGHT_MAX,
+			  &work->http);
+	if (rc < 0)
+		return rc;
+	return hh_token_init(&work->token, self, on_token_changed, work);
+}
+
+void hh_work_fini(struct hh_work *work)
+{
+	hh_http_close(&work->http);
+	while (work->requests != NULL)
+		hh_request_free(work->requests);
+	actor_timer_stop(&work->pump);
+	actor_timer_stop(&work->sweep);
+	hh_token_fini(&work->token);
+	hh_queue_fini(&work->queue);
+	hh_share_fini(&work->share);
+	hh_pace_fini(&work->pace);
+}
+
+static void on_stop_over(struct actor *self, void *context)
+{
+	(void)context;
+	actor_stopped(self);
+}
+
+void hh_work_stop(struct hh_work *work)
+{
+	hh_work_check_stopped(work);
+	if (actor_timer_start(work->self, STOP_MS, 0, on_stop_over, NULL) == NULL)
+		actor_stopped(work->self);
+}
