@@ -137,7 +137,8 @@ static int provide_descriptors(struct supervisor *s)
 	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
 		return -errno;
 	if (limit.rlim_cur < DESCRIPTORS_SPARE + DESCRIPTORS_PER_CHILD) {
-		log_error("descriptors.too_few", "limit=%llu at_least=%d: raise RLIMIT_NOFILE",
+		log_error("descriptors.too_few",
+			  "limit=%llu at_least=%d hint=\"raise RLIMIT_NOFILE\"",
 			  (unsigned long long)limit.rlim_cur,
 			  DESCRIPTORS_SPARE + DESCRIPTORS_PER_CHILD);
 		return -EMFILE;
@@ -145,8 +146,8 @@ static int provide_descriptors(struct supervisor *s)
 	room = (limit.rlim_cur - DESCRIPTORS_SPARE) / DESCRIPTORS_PER_CHILD;
 	if (room < s->max_children) {
 		log_warn("descriptors.few",
-			 "limit=%llu: at most %llu dynamic children instead of %u; for all of them "
-			 "raise RLIMIT_NOFILE to %u",
+			 "limit=%llu max_children=%llu instead_of=%u hint=\"raise RLIMIT_NOFILE to "
+			 "%u\"",
 			 (unsigned long long)limit.rlim_cur, (unsigned long long)room,
 			 s->max_children,
 			 s->max_children * DESCRIPTORS_PER_CHILD + DESCRIPTORS_SPARE);
@@ -214,7 +215,7 @@ static int run(struct supervisor *s)
 	while (!s->done && rc == 0)
 		rc = turn(s);
 	if (rc < 0)
-		log_error("loop.failed", "%s", strerror(-rc));
+		log_error("loop.failed", "error=\"%s\"", strerror(-rc));
 	else
 		log_info("tree.stopped", "exit_code=%d", s->exit_code);
 	return rc < 0 ? EXIT_WORLD : s->exit_code;
@@ -251,7 +252,7 @@ int supervisor_run(const struct supervisor_options *options)
 	if (rc == 0)
 		rc = open_loop(&s, &mask_before);
 	if (rc < 0)
-		log_error("supervisor.failed", "%s", strerror(-rc));
+		log_error("supervisor.failed", "error=\"%s\"", strerror(-rc));
 	exit_code = rc < 0 ? EXIT_WORLD : run(&s);
 	close_all(&s, &mask_before);
 	return exit_code;

@@ -115,11 +115,12 @@ int command_server(int argc, char **argv)
 	log_set_level((enum log_level)log_level_parse(setting_text(LOG_LEVEL)));
 	rc = find_libexec(libexec);
 	if (rc < 0)
-		fatal("libexec.missing", "the actors' programs are not beside this one: %s",
+		fatal("libexec.missing",
+		      "error=\"%s\" hint=\"the actors' programs must be beside this one\"",
 		      strerror(-rc));
 	rc = make_run_dir_absolute();
 	if (rc < 0)
-		fatal("run_dir.failed", "%s", strerror(-rc));
+		fatal("run_dir.failed", "error=\"%s\"", strerror(-rc));
 	options.run_dir = setting_text(RUN_DIR);
 	options.libexec = libexec;
 	options.max_restarts = (unsigned)setting_int(MAX_RESTARTS);

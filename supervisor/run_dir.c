@@ -116,16 +116,15 @@ static int make_private(int dir_fd, const char *path)
 	if (fstat(dir_fd, &st) < 0)
 		return -errno;
 	if (st.st_uid != geteuid()) {
-		log_error("run_dir.foreign", "path=%s belongs to uid %u", path,
-			  (unsigned)st.st_uid);
+		log_error("run_dir.foreign", "path=%s owner_uid=%u", path, (unsigned)st.st_uid);
 		return -EPERM;
 	}
 	if ((st.st_mode & 077) == 0)
 		return 0;
 	if (holds_foreign_files(dir_fd)) {
 		log_error("run_dir.open_to_others",
-			  "path=%s is open to other users and holds other files: use a directory "
-			  "of its own, or chmod 700 it",
+			  "path=%s why=\"open to other users, and holds other files\" hint=\"use a "
+			  "directory of its own, or chmod 700 it\"",
 			  path);
 		return -EPERM;
 	}
@@ -139,7 +138,7 @@ static void complain_of_holder(const char *path, int fd)
 
 	if (got > 0)
 		pid[strspn(pid, "0123456789")] = '\0';
-	log_error("run_dir.locked", "path=%s: another server runs there, pid=%s", path, pid);
+	log_error("run_dir.locked", "path=%s pid=%s why=\"another server runs there\"", path, pid);
 }
 
 /* Whether the file that we locked is still the one of that name: a server that stopped meanwhile
@@ -233,7 +232,7 @@ int run_dir_open(const char *path, int *dir_fd, int *lock_fd)
 	return 0;
 out:
 	if (rc != -EWOULDBLOCK)
-		log_error("run_dir.failed", "path=%s: %s", path, strerror(-rc));
+		log_error("run_dir.failed", "path=%s error=\"%s\"", path, strerror(-rc));
 	if (lock >= 0)
 		(void)close(lock);
 	if (dir >= 0)

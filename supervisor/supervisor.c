@@ -277,7 +277,7 @@ static void refuse(struct supervisor *s, struct node *n)
 {
 	if (s->phase == PHASE_BOOT && !n->dynamic) {
 		node_set_state(s, n, CHILD_STOPPED, NEVER);
-		log_error("tree.refused", "name=%s: its configuration is wrong", n->name);
+		log_error("tree.refused", "name=%s why=\"its configuration is wrong\"", n->name);
 		tree_stop(s, EXIT_CONFIG, false);
 		return;
 	}
@@ -341,7 +341,8 @@ static void decide(struct supervisor *s, struct node *n, enum restart_event even
 		give_up(s, n->parent);
 		break;
 	case DO_QUARANTINE:
-		log_error("child.quarantined", "name=%s: %s; start it anew to try again", n->name,
+		log_error("child.quarantined",
+			  "name=%s why=\"%s\" hint=\"start it anew to try again\"", n->name,
 			  was_up ? "dies too often" : "fails to start");
 		node_set_state(s, n, CHILD_QUARANTINED, NEVER);
 		break;

@@ -65,7 +65,7 @@ static const struct child_spec trees[] = {
 		WORKER("brutal", RESTART_PERMANENT, SHUTDOWN_BRUTAL_KILL, LONG, HEARTBEAT_OFF, 0),
 		WORKER("patient", RESTART_PERMANENT, SHUTDOWN_INFINITY, LONG, HEARTBEAT_OFF, 0), END } },
 	{ .name = "narrow", .max_restarts = 100, .period_ms = 60000,
-	  .children = ROWS{ PROBE, WORKER("a", RESTART_PERMANENT, LONG, LONG, 500, 64), END } },
+	  .children = ROWS{ PROBE, WORKER("a", RESTART_PERMANENT, LONG, LONG, 1500, 64), END } },
 	{ .name = "secretive", .max_restarts = 100, .period_ms = 60000,
 	  .children = ROWS{ { "a", "test_child", RESTART_PERMANENT, LONG, LONG, HEARTBEAT_OFF, 0, false,
 		.secrets = { "DATABASE_URL" } }, PLAIN("b"), END } },
