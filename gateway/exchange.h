@@ -1,0 +1,26 @@
+/* exchange.h - one HTTP request and its answer, from the headers on.
+ *
+ * In this order, so that nobody unknown makes us read, parse or ask anything: where does it go, who
+ * asks, what is the body, is it signed, does it fit the catalogue; then the message, over the
+ * bridge.
+ */
+#ifndef GATEWAY_EXCHANGE_H
+#define GATEWAY_EXCHANGE_H
+
+#include <stdbool.h>
+
+#include "gateway/auth.h"
+#include "gateway/bridge.h"
+
+struct mg_connection;
+
+struct exchange_door {
+	const struct auth *auth;
+	struct bridge *bridge;
+};
+
+/* Answers the request that civetweb has read the headers of. may_keep: the connection may stay
+ * open. Called from civetweb's threads. */
+void exchange_handle(const struct exchange_door *door, struct mg_connection *conn, bool may_keep);
+
+#endif

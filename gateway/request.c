@@ -1,0 +1,241 @@
+/* request.c - see request.h. */
+#include "gateway/request.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define UUID_CHARS 36
+
+static int refuse(struct codec_problem *problem, const char *field, const char *message)
+{
+	(void)snprintf(problem->field, sizeof(problem->field), "%s", field);
+	(void)snprintf(problem->message, sizeof(problem->message), "%s", message);
+	return -EINVAL;
+}
+
+static const struct field *field_called(const struct record *record, const char *name)
+{
+	for (const struct field *f = record->fields(); f->name != NULL; f++)
+		if (strcmp(f->name, name) == 0)
+			return f;
+	return NULL;
+}
+
+/* --- a parameter's text as JSON ------------------------------------------------------------------
+ */
+
+static json_t *whole_number(const char *text)
+{
+	char *end;
+	long long number;
+
+	errno = 0;
+	number = strtoll(text, &end, 10);
+	if (end == text || *end != '\0' || errno != 0)
+		return json_string(text);
+	return json_integer(number);
+}
+
+static json_t *real_number(const char *text)
+{
+	char *end;
+	double number = strtod(text, &end);
+
+	if (end == text || *end != '\0' || !isfinite(number))
+		return json_string(text);
+	return json_real(number);
+}
+
+static json_t *truth(const char *text)
+{
+	if (strcmp(text, "true") == 0 || strcmp(text, "1") == 0)
+		return json_true();
+	if (strcmp(text, "false") == 0 || strcmp(text, "0") == 0)
+		return json_false();
+	return json_string(text);
+}
+
+/* What does not read as the field's type stays text, so that the codec refuses it by name. NULL:
+ * not UTF-8, or out of memory. */
+static json_t *param_value(const struct field *field, const char *text)
+{
+	switch (field->type) {
+	case FIELD_INT:
+	case FIELD_OPT_INT:
+		return whole_number(text);
+	case FIELD_REAL:
+		return real_number(text);
+	case FIELD_BOOL:
+		return truth(text);
+	default:
+		return json_string(text);
+	}
+}
+
+/* --- the object ----------------------------------------------------------------------------------
+ */
+
+/* A parameter that comes again makes a list: right for a list of texts, refused for anything else.
+ */
+static int add_again(json_t *object, const char *name, json_t *value)
+{
+	json_t *before = json_object_get(object, name);
+	json_t *list;
+
+	if (json_is_array(before))
+		return json_array_append_new(before, value);
+	list = json_pack("[O,o]", before, value);
+	return json_object_set_new(object, name, list);
+}
+
+static int add_param(const struct record *record, const struct uri_param *param, json_t *object,
+		     struct codec_problem *problem)
+{
+	const struct field *field = field_called(record, param->name);
+	json_t *value;
+	int rc;
+
+	if (field == NULL)
+		return 0; /* as in a body, what is not known is ignored */
+	if (!utf8_valid(param->value, strlen(param->value), NULL))
+		return refuse(problem, field->name, "is not valid UTF-8");
+	value = param_value(field, param->value);
+	if (value == NULL)
+		return -ENOMEM;
+	if (json_object_get(object, field->name) != NULL)
+		rc = add_again(object, field->name, value);
+	else
+		rc = json_object_set_new(object, field->name, value);
+	return rc < 0 ? -ENOMEM : 0;
+}
+
+static int add_params(const struct record *record, const struct uri_param *params, size_t count,
+		      json_t *object, struct codec_problem *problem)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < count && rc == 0; i++)
+		rc = add_param(record, &params[i], object, problem);
+	return rc;
+}
+
+static int params_of_query(const struct record *record, const char *query, struct arena *arena,
+			   json_t *object, struct codec_problem *problem)
+{
+	struct uri_query parsed;
+	int rc = uri_split_query(query, arena, &parsed);
+
+	if (rc == -EINVAL)
+		return refuse(problem, "query", "is not a query that can be read");
+	if (rc < 0)
+		return rc;
+	return add_params(record, parsed.params, parsed.count, object, problem);
+}
+
+static int object_of_body(const struct request_parts *parts, json_t **out,
+			  struct codec_problem *problem)
+{
+	json_t *body;
+	int rc;
+
+	if (parts->body == NULL) {
+		*out = json_object();
+		return *out == NULL ? -ENOMEM : 0;
+	}
+	if (parts->body_len == 0)
+		return refuse(problem, "body", "is empty; a JSON object is needed");
+	rc = codec_parse_json(parts->body, parts->body_len, &body, problem);
+	if (rc == -EINVAL && problem->field[0] == '\0')
+		(void)snprintf(problem->field, sizeof(problem->field), "body");
+	if (rc < 0)
+		return rc;
+	if (!json_is_object(body)) {
+		json_decref(body);
+		return refuse(problem, "body", "must be an object");
+	}
+	*out = body;
+	return 0;
+}
+
+/* --- users' ids ----------------------------------------------------------------------------------
+ */
+
+/* Makes s, of UUID_CHARS characters, a canonical UUID. False when it is none. */
+static bool uuid_make_canonical(char *s)
+{
+	for (int i = 0; i < UUID_CHARS; i++) {
+		bool hyphen = i == 8 || i == 13 || i == 18 || i == 23;
+
+		if (hyphen ? s[i] != '-' : !isxdigit((unsigned char)s[i]))
+			return false;
+		s[i] = (char)tolower((unsigned char)s[i]);
+	}
+	return s[UUID_CHARS] == '\0';
+}
+
+static bool is_uuid_field(const struct field *field)
+{
+	return field->type == FIELD_STR && field->min == UUID_CHARS && field->max == UUID_CHARS;
+}
+
+static int check_uuids(const struct record *record, json_t *object, struct codec_problem *problem)
+{
+	for (const struct field *f = record->fields(); f->name != NULL; f++) {
+		json_t *member = json_object_get(object, f->name);
+		const char *text = json_string_value(member);
+		char uuid[UUID_CHARS + 1];
+
+		if (!is_uuid_field(f) || text == NULL)
+			continue;
+		if (strlen(text) != UUID_CHARS)
+			return refuse(problem, f->name, "is not a UUID");
+		memcpy(uuid, text, sizeof(uuid));
+		if (!uuid_make_canonical(uuid))
+			return refuse(problem, f->name, "is not a UUID");
+		if (json_string_set(member, uuid) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+int request_assemble(const struct record *record, const struct request_parts *parts,
+		     struct arena *arena, const void **out, struct codec_problem *problem)
+{
+	json_t *outer = json_object(); /* of the target; goes over the body */
+	json_t *object = NULL;
+	void *value = arena_alloc(arena, record->size);
+	int rc = -ENOMEM;
+
+	*problem = (struct codec_problem){0};
+	if (outer == NULL || value == NULL)
+		goto out;
+	rc = params_of_query(record, parts->query, arena, outer, problem);
+	if (rc < 0)
+		goto out;
+	for (size_t i = 0; i < parts->path_param_count; i++)
+		(void)json_object_del(outer, parts->path_params[i].name);
+	rc = add_params(record, parts->path_params, parts->path_param_count, outer, problem);
+	if (rc < 0)
+		goto out;
+	rc = object_of_body(parts, &object, problem);
+	if (rc < 0)
+		goto out;
+	rc = json_object_update(object, outer) < 0 ? -ENOMEM : 0;
+	if (rc < 0)
+		goto out;
+	rc = check_uuids(record, object, problem);
+	if (rc < 0)
+		goto out;
+	rc = codec_from_json(record, object, arena, value, problem);
+	if (rc == 0)
+		*out = value;
+out:
+	json_decref(outer);
+	json_decref(object);
+	return rc;
+}

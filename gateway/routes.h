@@ -1,0 +1,70 @@
+/* routes.h - the paths of the HTTP door and what stands behind each. The table is in routes.c.
+ *
+ * A route is a verb and a path pattern, whose ':name' parts are fields of the request; a message of
+ * the catalogue that is sent; and a function that turns what came of it into the answer. The
+ * request record is put together from path, query and body (request.h), so a new route is a line of
+ * the table.
+ */
+#ifndef GATEWAY_ROUTES_H
+#define GATEWAY_ROUTES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "gateway/answer.h"
+#include "gateway/uri.h"
+#include "proto/catalogue.h"
+
+#define ROUTE_PARAMS_MAX 4
+#define ROUTE_ALLOW_SIZE 64
+
+enum route_flags {
+	ROUTE_OPEN = 1,	 /* asks for no secret */
+	ROUTE_VITAL = 2, /* answered even when all that may wait are waiting */
+	ROUTE_BODY = 4, /* needs a JSON object as its body; where it is not set a body is ignored */
+};
+
+struct route;
+
+/* What became of a route's message. */
+struct route_outcome {
+	enum msg_error error;
+	const void *body;	       /* the reply's struct; NULL for an error */
+	const struct failure *failure; /* NULL for a reply, and where there is only a code */
+	const char *request_id;
+	bool trusted; /* the caller knows the secret */
+};
+
+/* Turns an outcome into the answer. Called from any thread, with an empty answer. */
+typedef void route_answer_fn(const struct route *route, const struct route_outcome *outcome,
+			     struct answer *answer);
+
+struct route {
+	const char *verb;
+	const char *path;
+	enum msg_id message;
+	int64_t timeout_ms; /* from the request's arrival to its answer */
+	unsigned flags;
+	route_answer_fn *answer;
+};
+
+/* What a verb and a path lead to. */
+struct route_match {
+	const struct route *route; /* NULL: none */
+	size_t param_count;
+	struct uri_param params[ROUTE_PARAMS_MAX]; /* the path's, in the arena */
+	char allow[ROUTE_ALLOW_SIZE];		   /* verbs of the path, for a wrong one */
+};
+
+/* Finds the route of verb (HEAD counts as GET) and path, as they stand in the request. Returns
+ * ERR_NONE, ERR_NOT_FOUND, ERR_METHOD_NOT_ALLOWED (allow is filled), ERR_BAD_REQUEST (the path is
+ * broken), or ERR_INTERNAL (out of memory). */
+enum msg_error route_find(const char *verb, const char *raw_path, struct arena *arena,
+			  struct route_match *match);
+
+/* The table, ended by a route without a verb. */
+extern const struct route routes[];
+
+#endif
