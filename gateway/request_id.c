@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "base/clock.h"
+
 static bool can_be_used(const char *given)
 {
 	size_t len = strlen(given);
@@ -21,7 +23,13 @@ char *request_id_new(char id[REQUEST_ID_SIZE])
 {
 	unsigned char r[16] = {0};
 
-	(void)getrandom(r, sizeof(r), 0); /* so few bytes always come, once the system is up */
+	/* So few bytes always come; if not, an id that is only probably new is good enough for a
+	 * log. */
+	if (getrandom(r, sizeof(r), 0) != (ssize_t)sizeof(r)) {
+		const int64_t now_us = clock_mono_us();
+
+		memcpy(r, &now_us, sizeof(now_us));
+	}
 	r[6] = (unsigned char)((r[6] & 0x0f) | 0x40);
 	r[8] = (unsigned char)((r[8] & 0x3f) | 0x80);
 	(void)snprintf(id, REQUEST_ID_SIZE,
