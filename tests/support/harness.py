@@ -275,6 +275,7 @@ class Actor:
         self._ref = 0
         self._dealer = None
         self._control_socket = None
+        self._unsent = deque()  # packets for which the control socket has no room
         self._jobs = deque()
         self._wake_in, self._wake_out = os.pipe()
         os.set_blocking(self._wake_in, False)
@@ -440,7 +441,8 @@ class Actor:
         self._do(lambda: self._mailbox().send_multipart(list(frames)))
 
     def wait_for(self, condition, timeout=TIMEOUT_S, what=""):
-        """condition()'s first true value. Looked at again whenever something happens."""
+        """condition()'s first true value. Looked at again whenever something happens; it must not
+        wait for the harness's thread itself (fake(), up(), call(), ...)."""
         deadline = time.monotonic() + timeout
         with self.changed:
             while True:
@@ -515,6 +517,7 @@ class Actor:
         if self._control_socket is not None:
             self._control_socket.close()
         self._control_socket = None
+        self._unsent.clear()
 
     def _close_sockets(self):
         self._drop_control()
@@ -535,9 +538,15 @@ class Actor:
         return self._dealer
 
     def _control_send(self, **fields):
-        with contextlib.suppress(OSError):  # it may be gone: that is what a test may be about
-            if self._control_socket is not None:
-                self._control_socket.send(pack_packet(**fields))
+        self._unsent.append(pack_packet(**fields))
+        self._flush_control()
+
+    def _flush_control(self):
+        with contextlib.suppress(BlockingIOError):
+            while self._unsent and self._control_socket is not None:
+                with contextlib.suppress(ConnectionError):  # its end may be what the test is about
+                    self._control_socket.send(self._unsent[0])
+                self._unsent.popleft()
 
     def _tell(self, name, reason="never started"):
         if name not in self.monitored:
@@ -598,7 +607,9 @@ class Actor:
         poller = zmq.Poller()
         poller.register(self._wake_in, zmq.POLLIN)
         if self._control_socket is not None:
-            poller.register(self._control_socket.fileno(), zmq.POLLIN)
+            # As the supervisor does: nothing is read while what it should hear does not fit.
+            poller.register(self._control_socket.fileno(),
+                            zmq.POLLOUT if self._unsent else zmq.POLLIN)
         sockets = {p.socket: p for p in self.peers.values() if p.socket is not None}
         for one in [*sockets, *([self._dealer] if self._dealer is not None else [])]:
             poller.register(one, zmq.POLLIN)
@@ -607,7 +618,7 @@ class Actor:
                 with contextlib.suppress(BlockingIOError):
                     os.read(self._wake_in, 4096)
             elif isinstance(source, int):
-                self._on_control()
+                self._flush_control() if self._unsent else self._on_control()
             elif source is self._dealer:
                 self._on_answer()
             elif source in sockets and not source.closed:
