@@ -5,8 +5,8 @@
  * its receiver as a call of ours, and the answer goes back with the caller's ref.
  *
  * Owns     the calls under way; a caller whose call dies with the door gets no answer and asks
- * again after its own deadline, as with any server. Never    lets through what the catalogue does
- * not call PUBLIC, nor a cast.
+ *          again after its own deadline, as with any server.
+ * Never    lets through what the catalogue does not call PUBLIC, nor a cast.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -24,6 +24,9 @@
 #define BATCH		 64
 #define BIND_RETRY_MS	 1000
 #define BODY_ARENA_BYTES ((size_t)8 * 1024 * 1024)
+
+/* What is over the limit by less than this is told so; more closes the connection. */
+#define FRAME_MAX_BYTES	 (4 * CODEC_PUBLIC_MAX_BYTES)
 
 struct door {
 	struct port *router;
@@ -184,6 +187,8 @@ static void on_visitor(struct actor *self, struct wire *wire)
 
 static void door_drain(struct port *port)
 {
+	if (actor_stopping(port->self))
+		(void)zsock_events(port->socket); /* takes the signal, or the loop would spin */
 	for (int i = 0; i < BATCH && !actor_stopping(port->self); i++) {
 		struct wire wire;
 		int rc = wire_receive(port->socket, true, &wire);
@@ -204,16 +209,21 @@ static void door_drain(struct port *port)
 /* --- the actor ----------------------------------------------------------------------------------
  */
 
-/* Others find the port here when it was chosen by the system (ZMQ_PORT=0). */
+/* Others find the port here when it was chosen by the system (ZMQ_PORT=0). Renamed into place: who
+ * reads it never sees a half. */
 static void write_port(const char *endpoint)
 {
 	const char *colon = strrchr(endpoint, ':');
-	FILE *file = fopen("zmq_port", "we");
+	FILE *file = fopen("new.zmq_port", "we");
+	int rc;
 
-	if (file == NULL)
+	if (file == NULL) {
+		log_warn("door.port_unwritten", "error=%s", strerror(errno));
 		return;
+	}
 	(void)fprintf(file, "%s\n", colon == NULL ? "" : colon + 1);
-	if (fclose(file) != 0)
+	rc = fclose(file);
+	if (rc != 0 || rename("new.zmq_port", "zmq_port") < 0)
 		log_warn("door.port_unwritten", "error=%s", strerror(errno));
 }
 
@@ -229,7 +239,7 @@ static int door_bind(struct actor *self)
 		return -errno;
 	zsock_set_router_mandatory(router, 1);
 	zsock_set_backlog(router, 1024);
-	zsock_set_maxmsgsize(router, (int)CODEC_PUBLIC_MAX_BYTES);
+	zsock_set_maxmsgsize(router, (int)FRAME_MAX_BYTES);
 	zsock_set_linger(router, 500);
 	zsock_set_heartbeat_ivl(router, 10000);
 	zsock_set_heartbeat_timeout(router, 30000);
