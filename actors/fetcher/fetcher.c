@@ -3,8 +3,8 @@
  * Accepts  FETCHER_REPLAN (the schedule was changed)
  * Calls    scheduler (the lease), store (plan, pages, end), hh_client (pages)
  * Owns     nothing: what a run found is committed page by page, and the next generation asks for
- * the plan again. A run that was cut short is run again; its pages have no second effect. Never
- * holds more than one page.
+ *          the plan again. A run that was cut short is run again; its pages have no second effect.
+ * Never    holds more than one page.
  *
  *   asking for the lease -> asking for the plan -> waiting -> fetching <-> storing -> ending
  *             ^                                       ^                                 |
@@ -31,6 +31,7 @@ struct fetcher {
 	struct arena arena; /* holds the plan */
 	struct run_plan plan;
 	int64_t lease_token;
+	bool new_lease;		   /* others may have got theirs at the same moment */
 	struct actor_timer *timer; /* until the next step; NULL while an answer is awaited */
 	bool busy;		   /* a run is under way: a change of the plan waits for its end */
 	bool replan;		   /* and was asked for */
@@ -70,12 +71,13 @@ static const char *words(const struct actor_answer *answer)
 
 static void run_start(struct actor *self, void *unused);
 
-/* Those whose time came while nobody ran them do not all start at once. */
+/* Those whose time came while nobody ran them do not all start at once. One that had its lease
+ * already was asked to by somebody who waits. */
 static int64_t jitter_ms(const struct fetcher *f)
 {
 	int64_t most = f->plan.interval_s * 1000 / 10;
 
-	if (f->plan.first || f->plan.due_in_ms > 0)
+	if (f->plan.first || f->plan.due_in_ms > 0 || !f->new_lease)
 		return 0;
 	return random() % (1 + (most < JITTER_MAX_MS ? most : JITTER_MAX_MS));
 }
@@ -138,6 +140,7 @@ static void on_lease(struct actor *self, const struct actor_answer *answer, void
 		give_up_step(self, "lease", words(answer));
 		return;
 	}
+	f->new_lease = lease->token != f->lease_token;
 	f->lease_token = ref.lease_token = lease->token;
 	if (actor_call(self, MSG_STORE_RUN_PLAN, &ref, 0, on_plan, NULL) < 0)
 		give_up_step(self, "plan", "it cannot be asked for");

@@ -1,8 +1,9 @@
 /* telemetry.c - knows how the tree is, and speaks to the supervisor for those outside.
  *
- * Answers  TREE_STATE (the tree of processes), TREE_KILL (kills an actor; the supervisor restarts
- * it) Owns     nothing: every answer is asked of the supervisor, so a restart loses nothing. Never
- * kills anything by itself.
+ * Answers  TREE_STATE (the tree of processes),
+ *          TREE_KILL (kills an actor; the supervisor restarts it)
+ * Owns     nothing: every answer is asked of the supervisor, so a restart loses nothing.
+ * Never    kills anything by itself.
  */
 #include <errno.h>
 #include <string.h>
