@@ -167,6 +167,8 @@ static void bff_failed(struct webhook *w, const struct http_outcome *outcome)
 	int64_t delay_ms;
 
 	w->failed++;
+	if (w->pause != NULL)
+		return; /* one of many that were under way together: they count once */
 	if (++w->failures_in_a_row == PROBING_AFTER)
 		log_warn("webhook.bff_fails", "status=%d error=\"%s\"", outcome->status,
 			 outcome->error);

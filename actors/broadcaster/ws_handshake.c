@@ -209,7 +209,9 @@ enum ws_handshake_state ws_handshake_feed(struct ws_handshake *h, const char *da
 	size_t room = WS_HEADER_MAX_BYTES - h->total;
 	bool over = len > room;
 
-	*used = http_parser_execute(&h->parser, &settings, data, over ? room : len);
+	*used = 0;
+	if (room > 0) /* http_parser takes no bytes for the end of file */
+		*used = http_parser_execute(&h->parser, &settings, data, over ? room : len);
 	h->total += *used;
 	if (h->complete)
 		return WS_HANDSHAKE_DONE;
