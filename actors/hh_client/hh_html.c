@@ -2,7 +2,7 @@
  *
  * Employers write the HTML, by hand and with odd editors, so it is parsed by a parser of HTML:
  * libxml2's, through its SAX interface, so that no tree is built and nothing here recurses. It
- * knows the entities, closes what is left open and bounds the depth. It costs 4 ms of this actor's
+ * knows the entities, and closes what is left open. It costs 4 ms of this actor's
  * start (it brings ICU along) and 25 us per kilobyte of text; nobody else links it. A tokenizer of
  * our own would be faster by microseconds that no one waits for, and be one more parser of
  * strangers' input to keep right.
@@ -16,10 +16,16 @@
 
 #include "proto/codec.h"
 
+#define INDENT_MAX 6
+/* Deeper than anybody writes; the parser's time would grow with the square of it. */
+#define DEPTH_MAX  200
+
 /* What stands between the text so far and the text to come. Ordered: the greater one wins. */
 enum gap { GAP_NONE, GAP_SPACE, GAP_LINE, GAP_BLANK };
 
 struct writer {
+	htmlParserCtxtPtr parser;
+	int depth; /* open elements */
 	char *out;
 	size_t len;
 	size_t room; /* without the NUL */
@@ -70,14 +76,26 @@ static void put(struct writer *w, const char *s, size_t len, size_t chars)
 	w->chars_left -= chars;
 }
 
+/* Items of a list within a list stand two spaces further in, up to INDENT_MAX. */
+static size_t indent_of(const struct writer *w)
+{
+	size_t indent = w->lists > 1 ? (size_t)(w->lists - 1) * 2 : 0;
+
+	return indent < INDENT_MAX ? indent : INDENT_MAX;
+}
+
 static void put_gap(struct writer *w)
 {
 	static const char *const gaps[] = {"", " ", "\n", "\n\n"};
 
 	if (w->len > 0)
 		put(w, gaps[w->gap], strlen(gaps[w->gap]), strlen(gaps[w->gap]));
-	if (w->bullet)
+	if (w->bullet) {
+		size_t indent = indent_of(w);
+
+		put(w, "      ", indent, indent);
 		put(w, "- ", 2, 2);
+	}
 	w->gap = GAP_NONE;
 	w->bullet = false;
 }
@@ -142,7 +160,9 @@ static void lay_out(struct writer *w, const char *name, int opens)
 {
 	for (size_t i = 0; i < sizeof(elements) / sizeof(elements[0]); i++)
 		if (strcmp(elements[i].name, name) == 0) {
-			widen(w, elements[i].gap);
+			/* In a list lines are set solid. */
+			widen(w, elements[i].gap > GAP_LINE && w->lists > 0 ? GAP_LINE
+									    : elements[i].gap);
 			w->silenced += elements[i].silent ? opens : 0;
 			if (w->silenced < 0)
 				w->silenced = 0;
@@ -156,6 +176,8 @@ static void on_start(void *context, const xmlChar *name, const xmlChar **attribu
 	const char *element = (const char *)name;
 
 	(void)attributes;
+	if (++w->depth > DEPTH_MAX)
+		xmlStopParser(w->parser);
 	if (strcmp(element, "br") == 0)
 		widen(w, w->gap == GAP_LINE ? GAP_BLANK : GAP_LINE);
 	else if (is_list(element))
@@ -171,6 +193,7 @@ static void on_end(void *context, const xmlChar *name)
 	struct writer *w = context;
 	const char *element = (const char *)name;
 
+	w->depth--;
 	if (strcmp(element, "li") == 0)
 		w->bullet = false; /* it was empty */
 	if (is_list(element))
@@ -205,6 +228,7 @@ static int parse(const char *html, size_t len, struct writer *w)
 	parser->sax->startElement = on_start;
 	parser->sax->endElement = on_end;
 	parser->userData = w;
+	w->parser = parser;
 	(void)xmlSwitchEncoding(parser, XML_CHAR_ENCODING_UTF8);
 	(void)htmlCtxtUseOptions(parser, HTML_PARSE_NOERROR | HTML_PARSE_NOWARNING |
 						 HTML_PARSE_NONET | HTML_PARSE_RECOVER);
@@ -218,8 +242,8 @@ const char *hh_html_text(const char *html, size_t max_chars, struct arena *arena
 	const size_t len = readable(html);
 	struct writer w = {.chars_left = max_chars};
 
-	/* No markup is shorter than what it is laid out as: the text never outgrows the HTML. */
-	w.room = len + 2;
+	/* Room for the worst: "<li>a" in three lists becomes a line end, the indent and "- a". */
+	w.room = 2 * len + 2;
 	w.out = arena_alloc(arena, w.room + 1);
 	if (w.out == NULL)
 		return NULL;
