@@ -21,6 +21,7 @@
 #define CONNECT_MS	5000 /* from the first packet to a session that is set up */
 #define PAUSE_FIRST_MS	100
 #define PAUSE_MAX_MS	5000
+#define REASON_SIZE	512
 #define APPLICATION_MAX 64 /* PostgreSQL cuts it there */
 
 /* The server notices a dead peer at about the same time as we do. The time zone is UTC since the
@@ -143,7 +144,7 @@ static void one_line(char *text)
 void conn_drop(struct conn *conn, const char *why)
 {
 	bool was_up = conn->state == UP;
-	char reason[512];
+	char reason[REASON_SIZE];
 
 	(void)snprintf(reason, sizeof(reason), "%s", why); /* why may be libpq's and end with it */
 	one_line(reason);
@@ -322,6 +323,18 @@ static void read_setup(struct conn *conn)
 	}
 }
 
+/* What the server said before it closed is worth more than that it closed. */
+static void on_broken(struct conn *conn)
+{
+	char why[REASON_SIZE];
+
+	(void)snprintf(why, sizeof(why), "%s", PQerrorMessage(conn->pg));
+	if (conn->state == UP)
+		conn->events->input(conn, conn->owner);
+	if (conn->pg != NULL) /* the owner did not drop it itself */
+		conn_drop(conn, why);
+}
+
 static void on_event(uv_poll_t *poll, int status, int events)
 {
 	struct conn *conn = poll->data;
@@ -334,11 +347,7 @@ static void on_event(uv_poll_t *poll, int status, int events)
 		return;
 	}
 	if (PQconsumeInput(conn->pg) == 0) {
-		/* What the server said before it closed is worth more than that it closed. */
-		if (conn->state == UP)
-			conn->events->input(conn, conn->owner);
-		if (conn->pg != NULL)
-			conn_drop(conn, PQerrorMessage(conn->pg));
+		on_broken(conn);
 		return;
 	}
 	conn_flush(conn);

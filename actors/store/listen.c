@@ -31,14 +31,16 @@ struct listener {
 /* --- ringing -------------------------------------------------------------------------------------
  */
 
+static void ring(struct listener *listener, const char *name);
+
 static void on_ring_again(struct actor *self, void *context)
 {
 	struct listener *listener = context;
 
 	(void)self;
 	listener->again = NULL;
-	listener_ring(listener, SCHEDULER);
-	listener_ring(listener, BROADCASTER);
+	ring(listener, SCHEDULER);
+	ring(listener, BROADCASTER);
 }
 
 /* A receiver that is down is rung for when it comes up; one that cannot take it, a little later. */
@@ -51,7 +53,8 @@ static void cast(struct listener *listener, enum msg_id id, const void *body)
 						    listener);
 }
 
-void listener_ring(struct listener *listener, const char *name)
+/* Rings for everything that the actor called name hears of. */
+static void ring(struct listener *listener, const char *name)
 {
 	static const struct empty nothing;
 	static const struct cursor everything = {.topic = "*", .seq = 0};
@@ -60,6 +63,12 @@ void listener_ring(struct listener *listener, const char *name)
 		cast(listener, MSG_SCHEDULES_CHANGED, &nothing);
 	else if (strcmp(name, BROADCASTER) == 0)
 		cast(listener, MSG_EVENTS_CHANGED, &everything);
+}
+
+void listener_greet(struct listener *listener, const char *name)
+{
+	if (conn_pg(listener->conn) != NULL) /* else it is rung for once we listen */
+		ring(listener, name);
 }
 
 /* Takes "TOPIC SEQ" apart, in place, and casts it. */
@@ -91,7 +100,7 @@ static void ring_notified(struct listener *listener)
 		PQfreemem(notify);
 	}
 	if (schedules)
-		listener_ring(listener, SCHEDULER);
+		ring(listener, SCHEDULER);
 }
 
 /* --- the connection ------------------------------------------------------------------------------
@@ -125,8 +134,8 @@ static void on_up(struct conn *conn, void *owner)
 	struct listener *listener = owner;
 
 	(void)conn;
-	listener_ring(listener, SCHEDULER);
-	listener_ring(listener, BROADCASTER);
+	ring(listener, SCHEDULER);
+	ring(listener, BROADCASTER);
 }
 
 static void on_input(struct conn *conn, void *owner)

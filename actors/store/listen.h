@@ -16,8 +16,9 @@ struct listener;
 /* Starts to listen on a connection of its own. Returns 0 or -ENOMEM. */
 int listener_open(struct actor *self, struct listener **out) __attribute__((warn_unused_result));
 
-/* Rings for everything that the actor called name hears of; other names are nothing to us. */
-void listener_ring(struct listener *listener, const char *name);
+/* The actor called name came up: it may have missed bells. Names other than those above are nothing
+ * to us. */
+void listener_greet(struct listener *listener, const char *name);
 
 /* Stops listening, frees and clears *listener. NULL is fine. */
 void listener_close(struct listener **listener);

@@ -54,7 +54,7 @@ struct pool {
 	struct unit *first; /* waiting, oldest first */
 	size_t units;	    /* waiting or being done */
 	size_t waiting_bytes;
-	char problem[PROBLEM_SIZE]; /* why none is up; "" before the first try has ended */
+	char problem[PROBLEM_SIZE]; /* why none is up; "": that is not known yet */
 	bool schema_missing_said;
 	void (*idle)(struct actor *self); /* set while draining */
 };
@@ -415,13 +415,14 @@ static void on_lost(struct conn *conn, void *owner, const char *why)
 	struct slot *slot = owner;
 	struct pool *pool = slot->pool;
 	struct unit *unit = slot->unit;
+	bool was_up = slot->up;
 
 	(void)conn;
-	if (slot->up)
-		pool->up--;
 	slot->up = false;
 	slot->unit = NULL;
-	if (pool->up == 0)
+	if (was_up)
+		pool->up--; /* whether the database is down is known after the next try */
+	else if (pool->up == 0)
 		note_problem(pool, why);
 	if (unit != NULL)
 		try_again(pool, unit, why);

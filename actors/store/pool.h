@@ -44,7 +44,7 @@ int pool_open(struct actor *self, struct pool **out) __attribute__((warn_unused_
 /* Closes *pool and forgets all its units, whose functions are not called. NULL is fine. */
 void pool_close(struct pool **pool);
 
-/* Why no connection is up; NULL when one is, or when the first tries have not ended. Borrowed until
+/* Why no connection is up. NULL when one is, and until a try to connect has failed. Borrowed until
  * the pool changes. */
 const char *pool_problem(const struct pool *pool);
 

@@ -27,6 +27,7 @@
 #include "base/settings.h"
 
 #define PING_MS	       2000
+#define PRUNE_FIRST_MS 1000
 #define PRUNE_EVERY_MS 600000
 
 const struct sql notify_schedules = {
@@ -113,13 +114,12 @@ static void on_prune_timer(struct actor *self, void *unused)
 	store_prune(self);
 }
 
-/* Who came up after a bell had rung for its predecessor is rung for now. */
 static void store_news(struct actor *self, const struct actor_news *news)
 {
 	struct store *store = actor_state(self);
 
 	if (news->up)
-		listener_ring(store->listener, news->name);
+		listener_greet(store->listener, news->name);
 }
 
 static int store_init(struct actor *self)
@@ -136,7 +136,7 @@ static int store_init(struct actor *self)
 	if (rc < 0)
 		return rc;
 	store->prune_timer =
-		actor_timer_start(self, PRUNE_EVERY_MS / 10, PRUNE_EVERY_MS, on_prune_timer, NULL);
+		actor_timer_start(self, PRUNE_FIRST_MS, PRUNE_EVERY_MS, on_prune_timer, NULL);
 	return store->prune_timer == NULL ? -ENOMEM : 0;
 }
 

@@ -40,9 +40,19 @@ def store(database):
         yield one
 
 
-@pytest.fixture
-def postgres():
-    """A PostgreSQL of the test's own, migrated, that it may stop and start."""
+@pytest.fixture(scope="module")
+def unsteady_server():
     with Postgres() as one:
-        apply_migrations(one.url)
+        apply_migrations(one.create_database(TEMPLATE))
         yield one
+
+
+@pytest.fixture
+def postgres(unsteady_server):
+    """A PostgreSQL that the test may stop and start, with a migrated database of its own."""
+    if unsteady_server.process is None:
+        unsteady_server.start()
+    unsteady_server.wait_ready()
+    unsteady_server.database = f"t{next(numbers)}"
+    unsteady_server.create_database(unsteady_server.database, TEMPLATE)
+    yield unsteady_server

@@ -58,6 +58,7 @@ class Postgres:
         self.root = tempfile.mkdtemp(prefix="ugtj-pg-")
         self.data = os.path.join(self.root, "data")
         self.log = os.path.join(self.root, "log")
+        self.database = DATABASE    # what url and connect() mean
         self.process = None
         self._as_user = {}
         if os.geteuid() == 0:
@@ -68,7 +69,7 @@ class Postgres:
         try:
             self._init()
             self.start()
-            self.url = self.create_database(DATABASE)
+            self.create_database(self.database)
         except BaseException:
             self.close()
             raise
@@ -94,6 +95,10 @@ class Postgres:
                 [f"{bin_dir()}/postgres", "-D", self.data, "-k", self.root, *options],
                 stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd="/",
                 preexec_fn=_die_with_parent, **self._as_user)
+        self.wait_ready(timeout_s)
+
+    def wait_ready(self, timeout_s=30):
+        """Waits until the server answers, e.g. after a crash of one of its processes."""
         deadline = time.monotonic() + timeout_s
         while True:
             try:
@@ -131,9 +136,13 @@ class Postgres:
         """The URL of `database`: for DATABASE_URL, psql and psycopg2 alike."""
         return f"postgresql://{SUPERUSER}@/{database}?host={self.root}&port=5432"
 
-    def connect(self, database=DATABASE):
+    @property
+    def url(self):
+        return self.url_of(self.database)
+
+    def connect(self, database=None):
         """A psycopg2 connection with autocommit."""
-        connection = psycopg2.connect(self.url_of(database))
+        connection = psycopg2.connect(self.url_of(database or self.database))
         connection.autocommit = True
         return connection
 

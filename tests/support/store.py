@@ -4,8 +4,6 @@ import uuid
 
 from support.harness import Actor, Failed
 
-__all__ = ["Database", "Failed", "Store", "job", "user_id"]
-
 
 def user_id():
     return str(uuid.uuid4())
@@ -24,13 +22,14 @@ def job(number, **fields):
 class Database:
     """A look at the tables."""
 
-    def __init__(self, server, name="ugtj"):
-        self.server, self.name, self.url = server, name, server.url_of(name)
-        self.connection = server.connect(name)
+    def __init__(self, server, name=None):
+        self.server, self.name = server, name or server.database
+        self.url = server.url_of(self.name)
+        self.connection = server.connect(self.name)
 
     def rows(self, sql, *values):
         with self.connection.cursor() as cursor:
-            cursor.execute(sql, values)
+            cursor.execute(sql, values or None)
             return cursor.fetchall() if cursor.description else []
 
     def value(self, sql, *values):
@@ -51,7 +50,8 @@ class Store(Actor):
 
     def __enter__(self):
         self.start()
-        self.scheduler.next("schedules.changed")  # it listens
+        self.wait_for(lambda: "db.connected for=listen" in self.log, what="the store listens")
+        self.scheduler.next("schedules.changed")
         return self
 
     def put(self, user, text="python", **fields):
@@ -107,6 +107,12 @@ def refused(call, *arguments, **more):
     except Failed as error:
         return error
     raise AssertionError(f"answered with {answer}")
+
+
+def within(seconds):
+    """For a call: it is given up after so long."""
+    return {"deadline_ms": time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1_000_000
+            + int(seconds * 1000)}
 
 
 def wall_ms():
