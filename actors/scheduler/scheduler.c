@@ -7,8 +7,10 @@
  * Owns     the list of leases, as the store gave it last. A restart asks the store again, and the
  *          supervisor which fetchers are running.
  *
- * Everything happens in sync(): claim at the store, then compare what we hold with what runs. It is
- * run every SYNC_MS, and at once after each change; a second one asked for meanwhile follows.
+ * Everything happens in sync: claim at the store, then compare what we hold with what runs. It is
+ * run every SYNC_MS, and at once after each change; what is asked for meanwhile is one more. Now
+ * and then the supervisor is asked what really runs: a fetcher that somebody stopped by hand is
+ * forgotten there without a word to us.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -16,13 +18,16 @@
 #include <string.h>
 
 #include "actors/actors.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/settings.h"
-#include "proto/codec.h"
 #include "proto/control.h"
 
 #define SYNC_MS	  3000
+#define GAP_MS	  50	/* between two syncs: a claim's answer is as long as all our leases */
 #define LEASE_MS  10000 /* another node takes over after this; three syncs fit in */
+#define LOOK_MS	  15000 /* how often the supervisor is asked what runs */
+#define STOP_MS	  2000	/* what is not answered by then does not hold up our end */
 #define PREFIX	  "fetcher:"
 #define USER_SIZE 37
 
@@ -32,6 +37,7 @@ struct held {
 	int64_t revision;
 	bool leased;  /* in the store's last answer */
 	bool running; /* the supervisor has a child for it */
+	bool seen;    /* by the look that is under way */
 };
 
 struct scheduler {
@@ -39,9 +45,16 @@ struct scheduler {
 	struct held **held; /* sorted by user */
 	size_t count;
 	size_t room;
-	bool found_children; /* the fetchers that ran before this generation are known */
+	bool looked; /* the fetchers that ran before this generation are known */
+	int64_t looked_ms;
+	int64_t look_index;
 	bool syncing;
 	bool sync_again;
+	int64_t synced_ms; /* when the last one began */
+	struct actor_timer *gap_timer;
+	bool hurried; /* asked to stop long enough ago */
+	bool releasing;
+	size_t passed; /* calls that the store has not answered yet */
 	struct actor_timer *timer;
 };
 
@@ -154,14 +167,11 @@ static void fetcher_stop(struct actor *self, struct held *h)
 					   on_terminated, NULL) != 0;
 }
 
-/* A changed schedule: its fetcher asks for the plan again. One that the supervisor has put aside is
- * given another chance: starting a child that runs has no effect. */
-static void fetcher_replan(struct actor *self, struct held *h)
+static void fetcher_replan(struct actor *self, const struct held *h)
 {
 	static const struct empty nothing;
 	char name[CONTROL_NAME_SIZE];
 
-	fetcher_start(self, h);
 	(void)actor_cast(self, child_name(h, name), MSG_FETCHER_REPLAN, &nothing);
 }
 
@@ -169,10 +179,20 @@ static void fetcher_replan(struct actor *self, struct held *h)
  */
 
 static void sync_start(struct actor *self);
+static void release(struct actor *self);
 
 static void on_sync_timer(struct actor *self, void *unused)
 {
 	(void)unused;
+	sync_start(self);
+}
+
+static void on_gap_timer(struct actor *self, void *unused)
+{
+	struct scheduler *s = actor_state(self);
+
+	(void)unused;
+	s->gap_timer = NULL;
 	sync_start(self);
 }
 
@@ -181,7 +201,9 @@ static void sync_end(struct actor *self)
 	struct scheduler *s = actor_state(self);
 
 	s->syncing = false;
-	if (s->sync_again) {
+	if (actor_stopping(self)) {
+		release(self);
+	} else if (s->sync_again) {
 		s->sync_again = false;
 		sync_start(self);
 	}
@@ -192,20 +214,24 @@ static void take_lease(struct actor *self, const struct lease *lease)
 	struct scheduler *s = actor_state(self);
 	struct held *h = held_add(s, lease->user_id);
 	bool changed;
+	bool taken_over;
 
 	if (h == NULL) {
 		log_error("scheduler.no_memory", "user=%s", lease->user_id);
 		return;
 	}
-	changed = h->running && h->token != 0 &&
-		  (h->revision != lease->revision || h->token != lease->token);
+	taken_over = h->running && h->token == 0; /* from the generation before us */
+	changed = h->token != 0 && (h->revision != lease->revision || h->token != lease->token);
 	h->leased = true;
 	h->token = lease->token;
 	h->revision = lease->revision;
-	if (changed)
-		fetcher_replan(self, h);
-	else if (!h->running)
+	/* Also with a change: one that the supervisor has put aside is given another chance, and
+	 * starting a child that runs has no effect. */
+	if (!h->running || changed)
 		fetcher_start(self, h);
+	/* What changed while nobody scheduled is not known: those taken over ask as well. */
+	if (changed || taken_over)
+		fetcher_replan(self, h);
 }
 
 static void on_leases(struct actor *self, const struct actor_answer *answer, void *unused)
@@ -242,64 +268,87 @@ static void claim(struct actor *self)
 		.ttl_ms = LEASE_MS,
 	};
 
-	if (actor_call(self, MSG_STORE_CLAIM, &request, 0, on_leases, NULL) < 0)
+	if (actor_stopping(self) ||
+	    actor_call(self, MSG_STORE_CLAIM, &request, 0, on_leases, NULL) < 0)
 		sync_end(self);
 }
 
-/* A generation that follows another finds fetchers that run already: they are asked for once. */
-static void next_child(struct actor *self, int64_t index);
+static void next_child(struct actor *self);
 
-static void on_child(struct actor *self, const struct control_packet *reply, void *context)
+/* The supervisor has named all children: what it has not named does not run. */
+static void look_end(struct actor *self)
 {
 	struct scheduler *s = actor_state(self);
-	int64_t *index = context;
 
+	for (size_t i = 0; i < s->count; i++)
+		s->held[i]->running = s->held[i]->seen;
+	s->looked = true;
+	s->looked_ms = clock_mono_ms();
+	claim(self);
+}
+
+static void on_child(struct actor *self, const struct control_packet *reply, void *unused)
+{
+	struct scheduler *s = actor_state(self);
+
+	(void)unused;
 	if (reply->result != 0) {
-		free(index);
-		s->found_children = true;
-		claim(self);
+		look_end(self);
 		return;
 	}
-	if (strncmp(reply->name, PREFIX, strlen(PREFIX)) == 0) {
+	/* One that is being stopped is as good as gone: started again, it comes back. */
+	if (strncmp(reply->name, PREFIX, strlen(PREFIX)) == 0 &&
+	    reply->child.state != CHILD_STOPPING) {
 		struct held *h = held_add(s, reply->name + strlen(PREFIX));
 
 		if (h != NULL)
-			h->running = true;
+			h->seen = true;
 	}
-	next_child(self, *index + 1);
-	free(index);
+	s->look_index++;
+	next_child(self);
 }
 
-static void next_child(struct actor *self, int64_t index)
+static void next_child(struct actor *self)
 {
-	int64_t *context = malloc(sizeof(*context));
+	const struct scheduler *s = actor_state(self);
 
-	if (context == NULL) {
+	if (actor_control(self, CONTROL_NEXT_CHILD, "", s->look_index, on_child, NULL) < 0)
 		sync_end(self);
-		return;
-	}
-	*context = index;
-	if (actor_control(self, CONTROL_NEXT_CHILD, "", index, on_child, context) < 0) {
-		free(context);
-		sync_end(self);
-	}
+}
+
+static void look_start(struct actor *self)
+{
+	struct scheduler *s = actor_state(self);
+
+	for (size_t i = 0; i < s->count; i++)
+		s->held[i]->seen = false;
+	s->look_index = 0;
+	next_child(self);
 }
 
 static void sync_start(struct actor *self)
 {
 	struct scheduler *s = actor_state(self);
+	int64_t now_ms = clock_mono_ms();
 
-	if (actor_stopping(self))
+	if (actor_stopping(self) || s->gap_timer != NULL)
 		return;
 	if (s->syncing) {
 		s->sync_again = true;
 		return;
 	}
+	if (now_ms - s->synced_ms < GAP_MS) {
+		s->gap_timer = actor_timer_start(self, s->synced_ms + GAP_MS - now_ms, 0,
+						 on_gap_timer, NULL);
+		if (s->gap_timer != NULL)
+			return;
+	}
 	s->syncing = true;
-	if (s->found_children)
+	s->synced_ms = now_ms;
+	if (s->looked && now_ms - s->looked_ms < LOOK_MS)
 		claim(self);
 	else
-		next_child(self, 0);
+		look_start(self);
 }
 
 static void on_schedules_changed(struct actor *self, const void *body)
@@ -313,21 +362,30 @@ static void on_schedules_changed(struct actor *self, const void *body)
 
 static void on_written(struct actor *self, const struct actor_answer *answer, void *context)
 {
+	struct scheduler *s = actor_state(self);
 	struct actor_call *call = context;
 
-	if (answer->error != ERR_NONE) {
+	s->passed--;
+	if (answer->error == ERR_NONE)
+		actor_reply(call, answer->body);
+	else
 		actor_refuse_with(call, answer->failure);
-		return;
-	}
-	actor_reply(call, answer->body);
-	sync_start(self);
+	if (actor_stopping(self))
+		release(self);
+	else if (answer->error == ERR_NONE)
+		sync_start(self);
 }
 
 static void pass_to_store(struct actor *self, struct actor_call *call, enum msg_id id,
 			  const void *request)
 {
-	if (actor_call(self, id, request, actor_call_remaining_ms(call), on_written, call) < 0)
+	struct scheduler *s = actor_state(self);
+	int64_t left_ms = actor_call_remaining_ms(call);
+
+	if (actor_call(self, id, request, left_ms > 0 ? left_ms : 1, on_written, call) < 0)
 		actor_refuse_until(call, ERR_OVERLOADED, 1000, "too many calls are waiting");
+	else
+		s->passed++;
 }
 
 static void on_put(struct actor *self, struct actor_call *call, const void *request)
@@ -381,14 +439,35 @@ static void on_released(struct actor *self, const struct actor_answer *answer, v
 	actor_stopped(self);
 }
 
-/* The leases are given back, so that another node need not wait for their end. */
-static void scheduler_stop(struct actor *self)
+/* Gives the leases back, so that another node need not wait for their end: once nothing is under
+ * way that could claim them anew, and nobody waits for our answer. */
+static void release(struct actor *self)
 {
 	struct scheduler *s = actor_state(self);
 	const struct node_ref node = {.node = s->node};
 
-	if (actor_call(self, MSG_STORE_RELEASE, &node, 2000, on_released, NULL) < 0)
+	if (s->releasing || (!s->hurried && (s->syncing || s->passed > 0)))
+		return;
+	s->releasing = true;
+	if (actor_call(self, MSG_STORE_RELEASE, &node, STOP_MS, on_released, NULL) < 0)
 		actor_stopped(self);
+}
+
+static void on_stop_timer(struct actor *self, void *unused)
+{
+	struct scheduler *s = actor_state(self);
+
+	(void)unused;
+	s->hurried = true;
+	release(self);
+}
+
+static void scheduler_stop(struct actor *self)
+{
+	if (actor_timer_start(self, STOP_MS, 0, on_stop_timer, NULL) == NULL)
+		actor_stopped(self);
+	else
+		release(self);
 }
 
 static void scheduler_terminate(struct actor *self)
@@ -396,6 +475,7 @@ static void scheduler_terminate(struct actor *self)
 	struct scheduler *s = actor_state(self);
 
 	actor_timer_stop(&s->timer);
+	actor_timer_stop(&s->gap_timer);
 	while (s->count > 0)
 		held_remove(s, s->count - 1);
 	free(s->held);
