@@ -51,20 +51,19 @@ static void ask_for_it(struct mg_connection *conn)
 		(void)mg_write(conn, go_on, sizeof(go_on) - 1); /* the read will tell */
 }
 
-/* The length is known, so one allocation and, civetweb waiting for all of it, one read. */
+/* civetweb waits for all of it; what it gives up on has ended, or takes too long. */
 static int read_counted(struct mg_connection *conn, size_t expected, struct body *out)
 {
+	int n;
+
 	out->data = malloc(expected + 1);
 	if (out->data == NULL)
 		return -ENOMEM;
-	while (out->len < expected) {
-		int n = mg_read(conn, out->data + out->len, expected - out->len);
-
-		if (n <= 0)
-			return -EPROTO;
-		out->len += (size_t)n;
-	}
-	out->data[out->len] = '\0';
+	n = mg_read(conn, out->data, expected);
+	if (n < 0 || (size_t)n != expected)
+		return -EPROTO;
+	out->data[expected] = '\0';
+	out->len = expected;
 	return 0;
 }
 

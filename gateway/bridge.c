@@ -16,8 +16,7 @@
 /* A request of CODEC_PUBLIC_MAX_BYTES, decoded. */
 #define JOB_ARENA_BYTES ((size_t)16 * 1024 * 1024)
 
-/* --- jobs ----------------------------------------------------------------------------------------
- */
+/* --- jobs --- */
 
 static int condition_init(pthread_cond_t *condition)
 {
@@ -111,8 +110,7 @@ static void job_refuse(struct bridge_job *job, enum msg_error error, const char 
 	job->route->answer(job->route, &outcome, &job->answer);
 }
 
-/* --- the loop's side -----------------------------------------------------------------------------
- */
+/* --- the loop's side --- */
 
 /* The loop is done with the job. made, when not NULL, becomes its answer unless it has one. */
 static void loop_finish(struct bridge_job *job, struct answer *made)
@@ -240,8 +238,7 @@ void bridge_close(struct bridge *bridge)
 	(void)pthread_mutex_destroy(&bridge->mutex);
 }
 
-/* --- the thread's side ---------------------------------------------------------------------------
- */
+/* --- the thread's side --- */
 
 static enum msg_error hand_over(struct bridge_job *job)
 {

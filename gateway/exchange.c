@@ -22,12 +22,11 @@ struct exchange {
 	struct route_match match;
 	struct body body;
 	int64_t began_ms;
-	bool keep_alive;
 	bool body_read; /* nothing of this request is left on the connection */
+	bool broken;	/* and what is left cannot be read */
 };
 
-/* --- saying no -----------------------------------------------------------------------------------
- */
+/* --- saying no --- */
 
 /* Always false, so that a step can end with it. */
 static bool refuse_field(struct exchange *x, enum msg_error error, const char *field,
@@ -49,14 +48,13 @@ static bool refuse(struct exchange *x, enum msg_error error, const char *message
 	return refuse_field(x, error, NULL, message);
 }
 
-/* --- steps: false when the answer is made
- * ---------------------------------------------------------- */
+/* --- steps: false when the answer is made --- */
 
 static bool step_framing(struct exchange *x)
 {
 	if (body_framing_is_clear(x->conn))
 		return true;
-	x->keep_alive = false;
+	x->broken = true;
 	return refuse(x, ERR_BAD_REQUEST, "the headers are contradictory or too many");
 }
 
@@ -105,7 +103,7 @@ static bool step_body(struct exchange *x)
 	case -EMSGSIZE:
 		return refuse_field(x, ERR_TOO_LARGE, "body", "is larger than 1 MiB");
 	case -EPROTO:
-		x->keep_alive = false;
+		x->broken = true;
 		return refuse_field(x, ERR_BAD_REQUEST, "body", "is broken or ended early");
 	default:
 		return refuse(x, ERR_INTERNAL, "out of memory");
@@ -152,8 +150,7 @@ static bool step_request(struct exchange *x)
 	return refuse(x, ERR_TOO_LARGE, "the request takes too much memory");
 }
 
-/* --- the whole -----------------------------------------------------------------------------------
- */
+/* --- the whole --- */
 
 /* As civetweb decides it, so that the header Connection tells the truth. */
 static bool client_keeps_alive(const struct exchange *x)
@@ -188,6 +185,14 @@ static void log_exchange(const struct exchange *x)
 		 (long long)(clock_mono_ms() - x->began_ms), x->job->request_id);
 }
 
+/* A client that is still sending reads its answer only after that. One that waits to be asked, or
+ * whose body never ends, is not listened to. */
+static bool worth_discarding(const struct exchange *x)
+{
+	return !x->broken && mg_get_header(x->conn, "Expect") == NULL &&
+	       (x->job->trusted || x->info->content_length > 0);
+}
+
 static bool has_body(const struct exchange *x)
 {
 	return x->info->content_length > 0 || mg_get_header(x->conn, "Transfer-Encoding") != NULL;
@@ -200,7 +205,8 @@ static void finish(struct exchange *x)
 		.answer = &x->job->answer,
 		.request_id = x->job->request_id,
 		.allow = x->match.allow[0] == '\0' || !x->job->trusted ? NULL : x->match.allow,
-		.keep_alive = x->keep_alive && !unread,
+		.keep_alive = !x->broken && !unread && client_keeps_alive(x) &&
+			      server_may_keep_alive(x->door->server),
 		.head_only = strcmp(x->info->request_method, "HEAD") == 0,
 	};
 
@@ -208,11 +214,11 @@ static void finish(struct exchange *x)
 	if (!response.keep_alive)
 		mg_disable_connection_keep_alive(x->conn);
 	response_write(x->conn, &response);
-	if (unread && (x->job->trusted || x->info->content_length > 0))
+	if (unread && worth_discarding(x))
 		body_discard(x->conn);
 }
 
-void exchange_handle(const struct exchange_door *door, struct mg_connection *conn, bool may_keep)
+void exchange_handle(const struct exchange_door *door, struct mg_connection *conn)
 {
 	static const struct answer nothing;
 	static const struct response no_memory = {.answer = &nothing, .request_id = "-"};
@@ -230,7 +236,6 @@ void exchange_handle(const struct exchange_door *door, struct mg_connection *con
 		return;
 	}
 	(void)request_id_of(mg_get_header(conn, "X-Request-ID"), x.job->request_id);
-	x.keep_alive = may_keep && client_keeps_alive(&x);
 	run_steps(&x);
 	finish(&x);
 	body_fini(&x.body);

@@ -7,20 +7,19 @@
 #ifndef GATEWAY_EXCHANGE_H
 #define GATEWAY_EXCHANGE_H
 
-#include <stdbool.h>
-
 #include "gateway/auth.h"
 #include "gateway/bridge.h"
+#include "gateway/server.h"
 
 struct mg_connection;
 
 struct exchange_door {
 	const struct auth *auth;
 	struct bridge *bridge;
+	const struct server *server;
 };
 
-/* Answers the request that civetweb has read the headers of. may_keep: the connection may stay
- * open. Called from civetweb's threads. */
-void exchange_handle(const struct exchange_door *door, struct mg_connection *conn, bool may_keep);
+/* Answers the request that civetweb has read the headers of. Called from civetweb's threads. */
+void exchange_handle(const struct exchange_door *door, struct mg_connection *conn);
 
 #endif

@@ -49,12 +49,11 @@ struct gateway {
 
 /* init_auth() · start() · gateway_init() · on_drain() · gateway_stop() · gateway_terminate() */
 
-/* --- start ---------------------------------------------------------------------------------------
- */
+/* --- start --- */
 
-static void handle(struct mg_connection *conn, bool may_keep, void *context)
+static void handle(struct mg_connection *conn, void *context)
 {
-	exchange_handle(context, conn, may_keep);
+	exchange_handle(context, conn);
 }
 
 /* The port that an earlier generation had been given: clients know that one. 0: none. */
@@ -146,7 +145,8 @@ static int gateway_init(struct actor *self)
 	if (rc < 0)
 		return rc;
 	g->bridge_is_open = true;
-	g->door = (struct exchange_door){.auth = &g->auth, .bridge = &g->bridge};
+	g->door = (struct exchange_door){
+		.auth = &g->auth, .bridge = &g->bridge, .server = &g->server};
 	g->server.handle = handle;
 	g->server.context = &g->door;
 	g->server.listener = -1;
@@ -154,8 +154,7 @@ static int gateway_init(struct actor *self)
 	return 0;
 }
 
-/* --- stop ----------------------------------------------------------------------------------------
- */
+/* --- stop --- */
 
 static void stop_server(uv_work_t *work)
 {

@@ -26,8 +26,7 @@ static const struct field *field_called(const struct record *record, const char 
 	return NULL;
 }
 
-/* --- a parameter's text as JSON ------------------------------------------------------------------
- */
+/* --- a parameter's text as JSON --- */
 
 static json_t *whole_number(const char *text)
 {
@@ -77,8 +76,7 @@ static json_t *param_value(const struct field *field, const char *text)
 	}
 }
 
-/* --- the object ----------------------------------------------------------------------------------
- */
+/* --- the object --- */
 
 /* A parameter that comes again makes a list: right for a list of texts, refused for anything else.
  */
@@ -162,8 +160,7 @@ static int object_of_body(const struct request_parts *parts, json_t **out,
 	return 0;
 }
 
-/* --- users' ids ----------------------------------------------------------------------------------
- */
+/* --- users' ids --- */
 
 /* Makes s, of UUID_CHARS characters, a canonical UUID. False when it is none. */
 static bool uuid_make_canonical(char *s)

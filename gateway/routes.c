@@ -15,8 +15,7 @@
 #define TIMEOUT_MS	  10000
 #define HEALTH_TIMEOUT_MS 3000
 
-/* --- answers -------------------------------------------------------------------------------------
- */
+/* --- answers --- */
 
 /* The reply as JSON from malloc, NULL when it has none; answer then says so. */
 static char *reply_text(const struct route *route, const struct route_outcome *outcome,
@@ -100,8 +99,7 @@ static void answer_health(const struct route *route, const struct route_outcome 
 	free(text);
 }
 
-/* --- finding -------------------------------------------------------------------------------------
- */
+/* --- finding --- */
 
 /* Whether path is of the pattern; if so, params are what its ':name' parts are. -1: out of memory.
  */
@@ -168,8 +166,7 @@ enum msg_error route_find(const char *verb, const char *raw_path, struct arena *
 	return match->allow[0] == '\0' ? ERR_NOT_FOUND : ERR_METHOD_NOT_ALLOWED;
 }
 
-/* --- the table -----------------------------------------------------------------------------------
- */
+/* --- the table --- */
 
 /* clang-format off */
 const struct route routes[] = {

@@ -23,8 +23,7 @@
  * log, and after that only that it cannot. */
 static _Thread_local char first_words[SERVER_PROBLEM_SIZE];
 
-/* --- callbacks: in civetweb's threads
- * -------------------------------------------------------------- */
+/* --- callbacks: in civetweb's threads --- */
 
 static struct server *server_of(const struct mg_connection *conn)
 {
@@ -62,10 +61,7 @@ static int on_request(struct mg_connection *conn)
 
 	atomic_fetch_add(&server->busy, 1); /* before fresh goes down: never idle in between */
 	no_longer_fresh(conn);
-	server->handle(conn,
-		       !atomic_load(&server->draining) &&
-			       atomic_load(&server->open) <= server->keep_max,
-		       server->context);
+	server->handle(conn, server->context);
 	return 200; /* any number says that it was answered */
 }
 
@@ -106,8 +102,7 @@ static int on_log(const struct mg_connection *conn, const char *message)
 	return 1;
 }
 
-/* --- start
- * ----------------------------------------------------------------------------------------- */
+/* --- start --- */
 
 static struct mg_context *start_civetweb(struct server *server, const char *address, int port,
 					 char problem[SERVER_PROBLEM_SIZE])
@@ -191,8 +186,12 @@ int server_start(struct server *server, const char *address, int port, size_t re
 	return 0;
 }
 
-/* --- stop
- * ------------------------------------------------------------------------------------------ */
+bool server_may_keep_alive(const struct server *server)
+{
+	return !atomic_load(&server->draining) && atomic_load(&server->open) <= server->keep_max;
+}
+
+/* --- stop --- */
 
 void server_drain(struct server *server)
 {

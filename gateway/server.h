@@ -14,8 +14,8 @@
 struct mg_connection;
 struct mg_context;
 
-/* Answers one request, in one of civetweb's threads. may_keep: the connection may stay open. */
-typedef void server_handle_fn(struct mg_connection *conn, bool may_keep, void *context);
+/* Answers one request, in one of civetweb's threads. */
+typedef void server_handle_fn(struct mg_connection *conn, void *context);
 
 struct server {
 	server_handle_fn *handle;
@@ -38,6 +38,9 @@ struct server {
  * once, and a few more that do not wait. Returns 0, or a negative errno (problem says why). */
 int server_start(struct server *server, const char *address, int port, size_t requests_max,
 		 char problem[SERVER_PROBLEM_SIZE]) __attribute__((warn_unused_result));
+
+/* Whether a connection may stay open after an answer. Called from any thread. */
+bool server_may_keep_alive(const struct server *server);
 
 /* [loop] No connection is let in any more, and none is kept alive. Those that were let in are
  * served. */
