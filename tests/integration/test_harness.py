@@ -1,4 +1,4 @@
-"""tests/support/harness.py speaks the protocol that proto/control.h defines."""
+"""tests/support/treaty.py speaks the protocol that proto/control.h defines."""
 import re
 import struct
 import subprocess
@@ -7,8 +7,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from support import harness  # noqa: E402
 from support.harness import ROOT  # noqa: E402
+from support.treaty import PACKET  # noqa: E402
 
 
 def test_harness_packs_control_packets_as_the_header_says(tmp_path):
@@ -27,10 +27,10 @@ def test_harness_packs_control_packets_as_the_header_says(tmp_path):
         }""")
     subprocess.run(["cc", "-I", str(ROOT), "-o", str(tmp_path / "layout"), str(source)], check=True)
     said = list(map(int, subprocess.check_output([str(tmp_path / "layout")]).split()))
-    codes = re.findall(r"\d*[a-zA-Z]", harness.PACKET.format.lstrip("@"))
+    codes = re.findall(r"\d*[a-zA-Z]", PACKET.format.lstrip("@"))
     codes = [c for code in codes for c in ([code] if code.endswith("s") else list(code))]
     offsets, at = [], "@"
     for code in codes:
         at += code
         offsets.append(struct.calcsize(at) - struct.calcsize("@" + code))
-    assert [*offsets, harness.PACKET.size] == said
+    assert [*offsets, PACKET.size] == said

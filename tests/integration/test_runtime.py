@@ -17,9 +17,8 @@ import zmq
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from support import harness  # noqa: E402
-from support.harness import (DOWN, NEXT_CHILD, NO_ANSWER, REPLY, UP, Actor, Failed,  # noqa: E402
-                             Refuse)
+from support.harness import BUILD, NO_ANSWER, Actor, Failed, Refuse  # noqa: E402
+from support.treaty import CHILD_UP, DOWN, ENOENT, NEXT_CHILD, REPLY, UP  # noqa: E402
 
 USER = "0f8fad5b-d9cb-469f-a165-70867728950e"
 SEED = int(os.environ.get("UGTJ_SEED", "20240607"))
@@ -83,7 +82,7 @@ def door():
 @pytest.fixture
 def telemetry():
     with Actor("telemetry") as actor:
-        actor.tree["store"] = {"pid": 7, "state": harness.CHILD_UP}
+        actor.tree["store"] = {"pid": 7, "state": CHILD_UP}
         yield actor.start()
 
 
@@ -306,7 +305,7 @@ def test_mailbox_that_is_full_says_overloaded(telemetry):
         telemetry.call("tree.state")
     assert refused.value.code == "overloaded"
     for packet in telemetry.requests(NEXT_CHILD):
-        telemetry.control_send(type=REPLY, ref=packet.ref, result=-harness.ENOENT)
+        telemetry.control_send(type=REPLY, ref=packet.ref, result=-ENOENT)
     for call in waiting:
         assert call.result()["children"] == []
 
@@ -446,7 +445,10 @@ def test_bytes_that_are_no_zeromq_do_not_hurt_the_door(door):
         for _ in range(20):
             with socket.create_connection(("127.0.0.1", door.visitor.port)) as raw:
                 raw.sendall(start + generator.randbytes(generator.randrange(400)))
-    assert door.visitor.call("store.ping") == ("reply", {"db": "up"})
+    # Until ZeroMQ has seen the last of it: 4.3.4 aborts when it closes in the middle of a handshake
+    # with a peer of an old version (zmtp_engine.cpp, process_routing_id_msg).
+    for _ in range(20):
+        assert door.visitor.call("store.ping") == ("reply", {"db": "up"})
 
 
 @pytest.mark.parametrize("method, kind, error, field", [
@@ -515,7 +517,7 @@ def test_stop_finishes_what_was_accepted_and_takes_nothing_new(telemetry):
     assert cpu_ticks(telemetry) - before < 20, "it must not spin on what it does not read"
     assert telemetry.running() and len(telemetry.requests(NEXT_CHILD)) == 1
     telemetry.control_send(type=REPLY, ref=telemetry.requests(NEXT_CHILD)[0].ref,
-                           result=-harness.ENOENT)
+                           result=-ENOENT)
     assert accepted.result()["children"] == []
     assert telemetry.wait_exit() == 0 and not new.done()
 
@@ -551,7 +553,7 @@ def test_end_of_the_supervisor_is_the_end_of_the_actor(telemetry):
 
 
 def test_actor_is_no_program_to_start_by_hand():
-    done = subprocess.run([str(harness.BUILD / "libexec/telemetry")], env={}, capture_output=True,
+    done = subprocess.run([str(BUILD / "libexec/telemetry")], env={}, capture_output=True,
                           text=True)
     assert done.returncode == 64 and "ugtj server" in done.stderr
 

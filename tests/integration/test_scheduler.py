@@ -9,8 +9,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from support.harness import (ENOSPC, QUARANTINED, START_CHILD, STOPPING, TERMINATE_CHILD,  # noqa: E402
-                             CHILD_UP, Actor, Failed, Refuse)
+from support.harness import Actor, Failed, Refuse  # noqa: E402
+from support.treaty import (CHILD_UP, ENOSPC, QUARANTINED, START_CHILD, STOPPING,  # noqa: E402
+                            TERMINATE_CHILD)
 
 USER = "0f8fad5b-d9cb-469f-a165-70867728950e"
 OTHER = "7c9e6679-7425-40de-944b-e07fc1f90ae7"
