@@ -8,7 +8,7 @@
 #include "base/log.h"
 
 /* The protocols, and their paths in the same order. */
-static const struct protocol *const protocols[] = {&plain_protocol};
+static const struct protocol *const protocols[] = {&plain_protocol, NULL};
 const char *const session_paths[] = {"/ws", NULL};
 
 struct seat {
@@ -41,7 +41,7 @@ static int on_request(struct ws_conn *conn, const char *path, const char *query)
 	struct session *s;
 	int status;
 
-	for (size_t i = 0; i < sizeof(protocols) / sizeof(*protocols); i++)
+	for (size_t i = 0; protocols[i] != NULL; i++)
 		if (strcmp(protocols[i]->path, path) == 0)
 			protocol = protocols[i];
 	if (protocol == NULL)

@@ -184,15 +184,17 @@ static void on_connection(uv_poll_t *handle, int status, int events)
 
 static int bound_port(int fd, int *port)
 {
-	struct sockaddr_storage address = {0};
+	union {
+		struct sockaddr any;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+	} address = {0};
 	socklen_t len = sizeof(address);
 
-	if (getsockname(fd, (struct sockaddr *)&address, &len) < 0)
+	if (getsockname(fd, &address.any, &len) < 0)
 		return -errno;
-	if (address.ss_family == AF_INET6)
-		*port = ntohs(((struct sockaddr_in6 *)&address)->sin6_port);
-	else
-		*port = ntohs(((struct sockaddr_in *)&address)->sin_port);
+	*port = ntohs(address.any.sa_family == AF_INET6 ? address.v6.sin6_port
+							: address.v4.sin_port);
 	return 0;
 }
 
