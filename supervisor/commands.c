@@ -87,8 +87,7 @@ static int command_version(int argc, char **argv)
 	return EXIT_OK;
 }
 
-/* --- gen-secret --------------------------------------------------------------------------------
- */
+/* --- gen-secret --- */
 
 #define SECRET_BYTES	 32
 #define SECRET_BYTES_MIN 16

@@ -40,6 +40,7 @@ int control_open(struct supervisor *s, struct node *n, int fd)
 
 	n->link.fd = fd;
 	n->link.wants_out = false;
+	n->link.refused = false;
 	rc = watch_descriptor(s, n, EPOLL_CTL_ADD);
 	if (rc < 0)
 		control_close(s, n);
@@ -56,8 +57,7 @@ void control_close(struct supervisor *s, struct node *n)
 	n->link.fd = -1;
 }
 
-/* --- out ---------------------------------------------------------------------------------------
- */
+/* --- out --- */
 
 int control_send(struct supervisor *s, struct node *n, const struct control_packet *packet)
 {
@@ -108,8 +108,7 @@ void control_writable(struct supervisor *s, struct node *n)
 		(void)watch_descriptor(s, n, EPOLL_CTL_MOD);
 }
 
-/* --- in ----------------------------------------------------------------------------------------
- */
+/* --- in --- */
 
 static void on_heartbeat(struct node *n, const struct control_packet *p)
 {
@@ -177,6 +176,14 @@ static void on_end_of_file(struct supervisor *s, struct node *n)
 		node_set_due(s, n, help_ms);
 }
 
+bool control_has_unread(const struct node *n)
+{
+	char byte;
+
+	return n->link.fd >= 0 && n->link.reply == NULL &&
+	       recv(n->link.fd, &byte, sizeof(byte), MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
 void control_read(struct supervisor *s, struct node *n)
 {
 	struct control_packet p;
@@ -185,6 +192,8 @@ void control_read(struct supervisor *s, struct node *n)
 		ssize_t size = recv(n->link.fd, &p, sizeof(p), MSG_DONTWAIT | MSG_TRUNC);
 		const char *wrong;
 
+		if (size < 0 && errno == ECONNRESET)
+			continue; /* it ended with news unread; what it said before comes next */
 		if (size < 0 && (errno == EAGAIN || errno == EINTR))
 			return;
 		if (size <= 0) {

@@ -26,8 +26,7 @@ static struct node *supervisor_of(const struct supervisor *s, const char *name)
 	size_t prefix = strcspn(name, ":");
 	struct node *n;
 
-	TAILQ_FOREACH(n, &s->tree, in_tree)
-	{
+	TAILQ_FOREACH (n, &s->tree, in_tree) {
 		const struct child_spec *template = n->spec->template;
 
 		if (node_is_supervisor(n) && template != NULL && strlen(template->name) == prefix &&

@@ -20,8 +20,7 @@
 
 #define ENV_FILE ".env"
 
-/* --- where the other programs are --------------------------------------------------------------
- */
+/* --- where the other programs are --- */
 
 static bool is_directory(const char *path)
 {
@@ -48,8 +47,7 @@ static int find_libexec(char out[PATH_MAX])
 	return -ENOENT;
 }
 
-/* --- commands ----------------------------------------------------------------------------------
- */
+/* --- commands --- */
 
 /* Says everything that is wrong with the settings at once. Returns an exit code. */
 static int check_settings(void)

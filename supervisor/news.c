@@ -93,9 +93,9 @@ static struct watch *watch_find(const struct subject *subject, const struct node
 {
 	struct watch *w;
 
-	LIST_FOREACH(w, &subject->watches, of_subject)
-	if (w->watcher == watcher)
-		return w;
+	LIST_FOREACH (w, &subject->watches, of_subject)
+		if (w->watcher == watcher)
+			return w;
 	return NULL;
 }
 
@@ -135,8 +135,7 @@ int news_monitor(struct supervisor *s, struct node *watcher, const char *name)
 	return 0;
 }
 
-/* --- telling -----------------------------------------------------------------------------------
- */
+/* --- telling --- */
 
 /* What to send next so that the watcher comes to know what holds; 0: it does. */
 static enum control_type next_news(const struct watch *w)
@@ -204,8 +203,7 @@ static void publish(struct supervisor *s, const struct node *n, bool up)
 	subject->generation = n->generation;
 	if (!up)
 		(void)snprintf(subject->reason, sizeof(subject->reason), "%s", n->end);
-	LIST_FOREACH(w, &subject->watches, of_subject)
-	{
+	LIST_FOREACH (w, &subject->watches, of_subject) {
 		mark_untold(w);
 		news_flush(s, w->watcher);
 	}

@@ -66,6 +66,21 @@ static void insert(struct supervisor *s, struct node *n)
 		after = TAILQ_LAST(&after->children, node_queue);
 	TAILQ_INSERT_AFTER(&s->tree, after, n, in_tree);
 	TAILQ_INSERT_TAIL(&n->parent->children, n, in_parent);
+	n->parent->child_count++;
+}
+
+/* Takes it out again. Its generations are not used anew by the next child of that name. */
+static void take_out(struct supervisor *s, struct node *n)
+{
+	struct node *parent = n->parent;
+
+	TAILQ_REMOVE(&s->tree, n, in_tree);
+	if (parent == NULL)
+		return;
+	TAILQ_REMOVE(&parent->children, n, in_parent);
+	parent->child_count--;
+	if (parent->forgotten_generation < n->generation)
+		parent->forgotten_generation = n->generation;
 }
 
 static int window_init(struct node *n)
@@ -106,8 +121,6 @@ int node_new(struct supervisor *s, const struct child_spec *spec, const char *na
 		return -ENOMEM;
 	}
 	insert(s, n);
-	if (n->dynamic)
-		parent->child_count++;
 	s->cursor = NULL;
 	*out = n;
 	return 0;
@@ -116,14 +129,7 @@ int node_new(struct supervisor *s, const struct child_spec *spec, const char *na
 void node_free(struct supervisor *s, struct node *n)
 {
 	(void)tdelete(n->name, &s->names, compare_names);
-	TAILQ_REMOVE(&s->tree, n, in_tree);
-	if (n->parent != NULL)
-		TAILQ_REMOVE(&n->parent->children, n, in_parent);
-	if (n->dynamic) {
-		n->parent->child_count--;
-		if (n->parent->forgotten_generation < n->generation)
-			n->parent->forgotten_generation = n->generation;
-	}
+	take_out(s, n);
 	s->cursor = NULL;
 	restart_window_fini(&n->window);
 	free(n->degraded);

@@ -1,7 +1,9 @@
 /* node.h - the tree while it runs. Shared by the files of this folder only.
  *
- *   loop.c        epoll, signals, the next deadline          supervisor_run()
- *   supervisor.c  the life of a node: start, death, stop     node_*, tree_*
+ *   supervisor.c  the loop: epoll, signals, deadlines        supervisor_run()
+ *   child.c       the life of a node: start, ready, death    node_*, tree_start()
+ *   shutdown.c    stopping in order                          node_stop*(), tree_stop()
+ *   deadlines.c   when a child's time is up                  node_due()
  *   dynamic.c     children made on request                   dynamic_*
  *   restart.c     the policy                                 restart_*
  *   spawn.c       fork and exec                              spawn_worker()
@@ -48,6 +50,7 @@ struct control_link {
 	struct watch_list watches; /* whom it monitors */
 	struct watch_queue untold; /* of those, the ones with news */
 	unsigned watch_count;
+	bool refused; /* a request of it was; said once in the log */
 };
 
 /* What follows when a supervisor has stopped the children that it set out to stop. Later ones win
@@ -92,8 +95,8 @@ struct node {
 
 	/* supervisors only */
 	struct node_queue children;
-	struct node_queue waiting;     /* dynamic children whose turn to start has not come */
-	unsigned child_count;	       /* dynamic children */
+	struct node_queue waiting; /* dynamic children whose turn to start has not come */
+	unsigned child_count;
 	unsigned starting_count;       /* of them, those in CHILD_STARTING */
 	uint64_t forgotten_generation; /* the highest of the children that were forgotten */
 	bool stopping;		       /* children, in reverse order ... */
@@ -126,8 +129,7 @@ struct supervisor {
 	int64_t cursor_index;
 };
 
-/* --- node.c ------------------------------------------------------------------------------------
- */
+/* --- node.c --- */
 
 /* Makes a node in CHILD_WAITING at the end of parent's children (NULL: the root) and puts it into
  * the tree. A dynamic child's generations go on from the highest that its supervisor ever forgot,
@@ -161,21 +163,20 @@ static inline bool node_is_up(const struct node *n)
 	return n->state == CHILD_UP || n->state == CHILD_DEGRADED;
 }
 
-/* --- supervisor.c ------------------------------------------------------------------------------
- */
+/* --- child.c --- */
 
 /* Starts the tree from its root. */
 void tree_start(struct supervisor *s);
 
-/* Stops the tree in reverse start order; the loop ends with exit_code when that is done. A second
- * call with brutal set makes haste. */
-void tree_stop(struct supervisor *s, int exit_code, bool brutal);
-
 /* Lets a node start; it must not be running. */
 void node_start(struct supervisor *s, struct node *n);
 
-/* Asks a node to stop. Returns true when it is stopped already. */
-bool node_stop(struct supervisor *s, struct node *n, bool brutal);
+/* Starts those of a supervisor's children that wait and whose turn it is. The last one makes the
+ * supervisor itself up, and that lets its parent go on. */
+void node_start_children(struct supervisor *s, struct node *sup);
+
+/* Those after the node need not wait for it any more. */
+void node_let_pass(struct supervisor *s, struct node *n);
 
 /* The worker said READY. Said twice, it is ignored. */
 void node_ready(struct supervisor *s, struct node *n);
@@ -183,27 +184,50 @@ void node_ready(struct supervisor *s, struct node *n);
 /* The worker said in a heartbeat that it is degraded, or with NULL that it is not. */
 void node_set_degraded(struct node *n, const char *why);
 
-/* The worker's process ended as waitpid() says in status. */
-void node_exited(struct supervisor *s, struct node *n, int status);
-
 /* Kills a worker that cannot go on; its death is then like any other. */
 void node_condemn(struct supervisor *s, struct node *n, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* Kills a supervisor's children, after which it counts as dead itself. */
-void node_kill_supervisor(struct supervisor *s, struct node *n, const char *why);
+/* The worker's process ended as waitpid() says in status. */
+void node_exited(struct supervisor *s, struct node *n, int status);
+
+/* The node has ended, n->end says how: what follows is decided and done. */
+void node_ended(struct supervisor *s, struct node *n, enum restart_event event, bool was_up,
+		int64_t uptime_ms);
 
 /* Sets the node's state, and when node_due() is called for it; NEVER: not at all. */
 void node_set_state(struct supervisor *s, struct node *n, enum control_child_state state,
 		    int64_t due_ms);
 void node_set_due(struct supervisor *s, struct node *n, int64_t due_ms);
 
+/* --- shutdown.c --- */
+
+/* Stops the tree in reverse start order; the loop ends with exit_code when that is done. A second
+ * call with brutal set makes haste. */
+void tree_stop(struct supervisor *s, int exit_code, bool brutal);
+
+/* Asks a node to stop. Returns true when it is stopped already. */
+bool node_stop(struct supervisor *s, struct node *n, bool brutal);
+
+/* Stops a supervisor's children back to that one (NULL: all), in reverse order; then follows what
+ * then says. */
+void node_stop_children(struct supervisor *s, struct node *sup, struct node *from,
+			enum after_stop then, bool brutal);
+
+/* One of the children that a supervisor set out to stop has stopped: goes on with the next one, or
+ * with what comes after. */
+void node_go_on_stopping(struct supervisor *s, struct node *sup);
+
+/* --- deadlines.c --- */
+
 /* The node's deadline has passed. What it is depends on the state: a start timeout, the end of the
- * shutdown time, the next try, the next look at a child that is up. */
+ * shutdown time, the next try, the next look at a child that is up. May free the node. */
 void node_due(struct supervisor *s, struct node *n);
 
-/* --- dynamic.c ---------------------------------------------------------------------------------
- */
+/* When a child that is up is to be looked at. */
+int64_t node_next_look_ms(const struct supervisor *s, const struct node *n);
+
+/* --- dynamic.c --- */
 
 /* A child of the template whose prefix name has. 0, -EINVAL, -ENOENT, -EEXIST, -ENOSPC, -ENOMEM,
  * -ESHUTDOWN. */
@@ -221,8 +245,7 @@ void dynamic_start_waiting(struct supervisor *s, struct node *sup);
 /* A child has stopped that was to be forgotten. */
 void dynamic_forget(struct supervisor *s, struct node *n);
 
-/* --- spawn.c, child_env.c ----------------------------------------------------------------------
- */
+/* --- spawn.c, child_env.c --- */
 
 /* Forks and execs the worker's program, opens its control socket. Returns 0 or a negative errno. */
 int spawn_worker(struct supervisor *s, struct node *n) __attribute__((warn_unused_result));
@@ -248,8 +271,7 @@ void reap_orphans(void);
 /* Megabytes of memory that a process holds, 0 when that cannot be read. */
 int64_t memory_resident_mb(pid_t pid);
 
-/* --- control.c, request.c, news.c --------------------------------------------------------------
- */
+/* --- control.c, request.c, news.c --- */
 
 /* Takes over our end of a new child's socket. Returns 0 or a negative errno (fd is closed). */
 int control_open(struct supervisor *s, struct node *n, int fd) __attribute__((warn_unused_result));
@@ -259,6 +281,9 @@ void control_close(struct supervisor *s, struct node *n);
 
 /* Reads a bounded number of packets and acts on them. */
 void control_read(struct supervisor *s, struct node *n);
+
+/* Whether the child said something that we have not read, and would. */
+bool control_has_unread(const struct node *n);
 
 /* There is room in the socket again. */
 void control_writable(struct supervisor *s, struct node *n);
@@ -285,8 +310,7 @@ void news_flush(struct supervisor *s, struct node *watcher);
 /* watcher monitors nobody any more. */
 void news_forget(struct supervisor *s, struct node *watcher);
 
-/* --- run_dir.c, signals.c, notify.c ------------------------------------------------------------
- */
+/* --- run_dir.c, signals.c, notify.c --- */
 
 /* Makes RUN_DIR, locks it, takes leftover sockets away, writes supervisor.pid. Returns 0 or an exit
  * code; what is wrong is in the log. */

@@ -8,6 +8,14 @@
 
 #include "base/log.h"
 
+/* A supervisor is no process: its children are killed, and only when none is left is it itself dead
+ * for its parent. */
+static void kill_supervisor(struct supervisor *s, struct node *sup, const char *why)
+{
+	(void)snprintf(sup->end, sizeof(sup->end), "%s", why);
+	node_stop_children(s, sup, NULL, THEN_DIE, true);
+}
+
 /* SIGKILL, as if the child had died by itself: its restart type decides what follows. */
 static int kill_child(struct supervisor *s, const struct node *from, const char *name)
 {
@@ -21,7 +29,7 @@ static int kill_child(struct supervisor *s, const struct node *from, const char 
 	log_warn("child.kill_requested", "name=%s by=%s", n->name, from->name);
 	(void)snprintf(why, sizeof(why), "killed by SIGKILL (asked by %.*s)", 60, from->name);
 	if (node_is_supervisor(n))
-		node_kill_supervisor(s, n, why);
+		kill_supervisor(s, n, why);
 	else
 		node_condemn(s, n, "%s", why);
 	return 0;
@@ -58,7 +66,10 @@ void request_serve(struct supervisor *s, struct node *from, const struct control
 		   struct control_packet *reply)
 {
 	if (!from->spec->may_control) {
-		log_warn("request.refused", "name=%s type=%d", from->name, (int)request->type);
+		if (!from->link.refused)
+			log_warn("request.refused", "name=%s type=%d", from->name,
+				 (int)request->type);
+		from->link.refused = true;
 		reply->result = -EPERM;
 		return;
 	}

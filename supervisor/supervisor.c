@@ -1,667 +1,258 @@
-/* supervisor.c - the life of a node: start, ready, death, restart, stop.
+/* supervisor.c - the root supervisor: its one loop over control sockets, signals and deadlines, and
+ * what is done before and after it. See node.h.
  *
- *                    +--------------------- retry_due ----------------------+
- *                    v                                                      |
- *   WAITING --> STARTING -- READY --> UP <--> DEGRADED                      |
- *                    |                 |          |                         |
- *                    |                 +----+-----+-- death --> STARTING    |  DO_RESTART
- *                    +-- death -------------|---------------> BACKOFF ------+  DO_RETRY
- *                    |                      +---------------> QUARANTINED      a dynamic child
- *                    +-- node_stop() --> STOPPING --> STOPPED
- *
- * A supervisor goes through the same states, but its STARTING is the start of its children, one
- * after the other, and its STOPPING their stop in reverse order. Nothing here waits: each function
- * does what can be done now, and the next event carries on.
+ * One thread, nothing that blocks, nothing shared. Order matters in a turn: what children said is
+ * read before their deaths are handled, so that a READY is not lost; nodes are freed only while
+ * deaths and deadlines are handled, so that no event of the turn speaks of a freed one.
  */
-#include "supervisor/node.h"
+#include "supervisor/supervisor.h"
 
 #include <errno.h>
-#include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
-#include <sys/wait.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
+#include "base/clock.h"
 #include "base/exit_codes.h"
 #include "base/log.h"
+#include "supervisor/node.h"
 
-/* How often a child without a heartbeat is looked at: it may have outgrown its memory. */
-#define LOOK_MS 2500
+#define EVENTS_MAX	      128
 
-static void set_out_to_stop(struct node *sup, struct node *from, enum after_stop then, bool brutal);
-static void carry_on_stopping(struct supervisor *s, struct node *sup);
+/* Descriptors that the program with the most connections may need: so many per dynamic child, and
+ * so many for everything else. */
+#define DESCRIPTORS_PER_CHILD 4
+#define DESCRIPTORS_SPARE     256
 
-/* For jitter: when the kernel has none to give, no jitter it is. */
-static uint32_t random_bits(void)
+/* A turn of the loop that took longer, or began later than it should, says that we are starved or
+ * were stopped: then the children's silence proves nothing. */
+#define LATE_MS		      500
+
+/* --- a turn of the loop --- */
+
+static void handle_event(struct supervisor *s, const struct epoll_event *ev,
+			 struct signals_seen *seen)
 {
-	uint32_t bits;
+	struct node *n = ev->data.ptr;
 
-	return getrandom(&bits, sizeof(bits), GRND_NONBLOCK) == (ssize_t)sizeof(bits) ? bits : 0;
-}
-
-void node_set_due(struct supervisor *s, struct node *n, int64_t due_ms)
-{
-	n->due_ms = due_ms;
-	if (due_ms < s->due_ms)
-		s->due_ms = due_ms;
-}
-
-void node_set_state(struct supervisor *s, struct node *n, enum control_child_state state,
-		    int64_t due_ms)
-{
-	if (n->dynamic && n->state == CHILD_STARTING)
-		n->parent->starting_count--;
-	if (n->dynamic && n->state == CHILD_WAITING && n->in_queue) {
-		TAILQ_REMOVE(&n->parent->waiting, n, in_waiting);
-		n->in_queue = false;
-	}
-	n->state = state;
-	if (n->dynamic && state == CHILD_STARTING)
-		n->parent->starting_count++;
-	node_set_due(s, n, due_ms);
-}
-
-/* How long a child that is up may go without a look at it. */
-static int64_t look_again_ms(const struct node *n)
-{
-	return n->spec->heartbeat_ms == HEARTBEAT_OFF ? LOOK_MS : n->spec->heartbeat_ms;
-}
-
-/* --- start -------------------------------------------------------------------------------------
- */
-
-/* A child that those after it must wait for: it has not been up yet, and it may still come. */
-static bool holds_up(const struct node *n)
-{
-	return !n->passed && (n->state == CHILD_STARTING || n->state == CHILD_BACKOFF);
-}
-
-/* Starts what waits, in order, up to the first child that has to be waited for. Returns true when
- * none has. */
-static bool start_children(struct supervisor *s, struct node *sup)
-{
-	struct node *child;
-
-	TAILQ_FOREACH(child, &sup->children, in_parent)
-	{
-		if (child->state == CHILD_WAITING)
-			node_start(s, child);
-		if (holds_up(child))
-			return false;
-	}
-	return true;
-}
-
-static void supervisor_is_up(struct supervisor *s, struct node *sup)
-{
-	node_set_state(s, sup, CHILD_UP, NEVER);
-	sup->up_since_ms = s->now_ms;
-	sup->passed = true;
-	if (sup != s->root)
+	if (n == NULL) {
+		signals_read(s->signal_fd, seen);
 		return;
-	if (s->phase == PHASE_BOOT) {
-		s->phase = PHASE_RUN;
-		log_info("tree.up", "after_ms=%lld", (long long)(s->now_ms - sup->started_ms));
-		notify_send("READY=1");
+	}
+	if (n->link.fd >= 0 && (ev->events & EPOLLOUT) != 0)
+		control_writable(s, n);
+	if (n->link.fd >= 0 && (ev->events & ~(unsigned)EPOLLOUT) != 0)
+		control_read(s, n);
+}
+
+static void handle_signals(struct supervisor *s, const struct signals_seen *seen)
+{
+	bool stopping = s->phase == PHASE_STOP;
+
+	if (seen->stops > 0)
+		tree_stop(s, EXIT_OK, seen->interrupts > 0 && (stopping || seen->interrupts > 1));
+	if (seen->child)
+		reap_all(s);
+}
+
+/* Handles the deadlines that have passed and finds the next one. */
+static void handle_deadlines(struct supervisor *s)
+{
+	struct node *next;
+
+	if (s->now_ms < s->due_ms)
+		return;
+	s->due_ms = NEVER;
+	for (struct node *n = TAILQ_FIRST(&s->tree); n != NULL; n = next) {
+		next = TAILQ_NEXT(n, in_tree);
+		if (n->due_ms <= s->now_ms)
+			node_due(s, n); /* may free n, no other */
+		else if (n->due_ms < s->due_ms)
+			s->due_ms = n->due_ms;
 	}
 }
 
-/* Starts what can be started; the last one makes the supervisor itself up, which lets its parent go
- * on. */
-static void go_on_starting(struct supervisor *s, struct node *sup)
+/* We were late: everybody is given a full period to be heard again. */
+static void forgive_silence(struct supervisor *s, int64_t late_ms)
 {
-	while (sup != NULL && !sup->stopping && start_children(s, sup) &&
-	       sup->state == CHILD_STARTING) {
-		supervisor_is_up(s, sup);
-		sup = sup->parent;
+	struct node *n;
+
+	log_warn("loop.late", "ms=%lld", (long long)late_ms);
+	TAILQ_FOREACH (n, &s->tree, in_tree)
+		n->heard_ms = s->now_ms;
+}
+
+static int timeout_ms(const struct supervisor *s)
+{
+	int64_t left = s->due_ms - clock_mono_ms();
+
+	if (s->due_ms == NEVER)
+		return -1;
+	if (left <= 0)
+		return 0;
+	return left < 60000 ? (int)left : 60000;
+}
+
+static int turn(struct supervisor *s)
+{
+	struct epoll_event events[EVENTS_MAX];
+	struct signals_seen seen = {0};
+	int wait_ms = timeout_ms(s);
+	int64_t expected_ms = wait_ms < 0 ? NEVER : clock_mono_ms() + wait_ms;
+	int64_t worked_ms = clock_mono_ms() - s->now_ms;
+	int n = epoll_wait(s->epoll_fd, events, EVENTS_MAX, wait_ms);
+
+	if (n < 0 && errno != EINTR)
+		return -errno;
+	s->now_ms = clock_mono_ms();
+	if (s->now_ms > expected_ms && s->now_ms - expected_ms > LATE_MS)
+		forgive_silence(s, s->now_ms - expected_ms);
+	else if (worked_ms > LATE_MS)
+		forgive_silence(s, worked_ms);
+	for (int i = 0; i < n; i++)
+		handle_event(s, &events[i], &seen);
+	handle_signals(s, &seen);
+	handle_deadlines(s);
+	return 0;
+}
+
+/* --- before and after --- */
+
+/* As many descriptors as we may have, for us and, inherited, for the children. Too few for all
+ * dynamic children: fewer children. An actor that runs out of them while a peer connects is aborted
+ * by libzmq. */
+static int provide_descriptors(struct supervisor *s)
+{
+	struct rlimit limit;
+	rlim_t room;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return -errno;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return -errno;
+	if (limit.rlim_cur < DESCRIPTORS_SPARE + DESCRIPTORS_PER_CHILD) {
+		log_error("descriptors.too_few",
+			  "limit=%llu at_least=%d hint=\"raise RLIMIT_NOFILE\"",
+			  (unsigned long long)limit.rlim_cur,
+			  DESCRIPTORS_SPARE + DESCRIPTORS_PER_CHILD);
+		return -EMFILE;
+	}
+	room = (limit.rlim_cur - DESCRIPTORS_SPARE) / DESCRIPTORS_PER_CHILD;
+	if (room < s->max_children) {
+		log_warn("descriptors.few",
+			 "limit=%llu max_children=%llu instead_of=%u hint=\"raise RLIMIT_NOFILE to "
+			 "%u\"",
+			 (unsigned long long)limit.rlim_cur, (unsigned long long)room,
+			 s->max_children,
+			 s->max_children * DESCRIPTORS_PER_CHILD + DESCRIPTORS_SPARE);
+		s->max_children = (unsigned)room;
+	}
+	return 0;
+}
+
+static int make_children(struct supervisor *s, struct node *parent)
+{
+	const struct child_spec *spec = parent->spec->children;
+	struct node *n;
+	int rc = 0;
+
+	for (; rc == 0 && spec != NULL && spec->name != NULL; spec++) {
+		rc = node_new(s, spec, spec->name, parent, &n);
+		if (rc == 0 && node_is_supervisor(n))
+			rc = make_children(s, n);
+		if (rc == 0 && spec->template != NULL && s->options->max_children == 0)
+			s->max_children = spec->max_children;
+	}
+	return rc;
+}
+
+static int open_loop(struct supervisor *s, sigset_t *mask_before)
+{
+	struct epoll_event ev = {.events = EPOLLIN, .data.ptr = NULL};
+	int fd = signals_open(mask_before);
+
+	if (fd < 0)
+		return fd;
+	s->signal_fd = fd;
+	s->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (s->epoll_fd < 0)
+		return -errno;
+	if (epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, s->signal_fd, &ev) < 0)
+		return -errno;
+	return prctl(PR_SET_CHILD_SUBREAPER, 1) < 0 ? -errno : 0;
+}
+
+static void close_all(struct supervisor *s, const sigset_t *mask_before)
+{
+	struct node *n;
+
+	reap_orphans();
+	while ((n = TAILQ_LAST(&s->tree, node_queue)) != NULL) {
+		control_close(s, n);
+		node_forget_pid(s, n);
+		node_free(s, n);
+	}
+	run_dir_close(&s->run_dir_fd, &s->lock_fd);
+	if (s->epoll_fd >= 0)
+		(void)close(s->epoll_fd);
+	if (s->signal_fd >= 0) {
+		(void)close(s->signal_fd);
+		(void)sigprocmask(SIG_SETMASK, mask_before, NULL);
 	}
 }
 
-/* Nobody waits for the node any more. */
-static void let_pass(struct supervisor *s, struct node *n)
+static int run(struct supervisor *s)
 {
-	n->passed = true;
-	if (!n->dynamic)
-		go_on_starting(s, n->parent);
+	int rc = 0;
+
+	tree_start(s);
+	while (!s->done && rc == 0)
+		rc = turn(s);
+	if (rc < 0)
+		log_error("loop.failed", "error=\"%s\"", strerror(-rc));
+	else
+		log_info("tree.stopped", "exit_code=%d", s->exit_code);
+	return rc < 0 ? EXIT_WORLD : s->exit_code;
 }
 
-static void start_supervisor(struct supervisor *s, struct node *sup)
+int supervisor_run(const struct supervisor_options *options)
 {
-	struct node *child;
-
-	sup->generation++;
-	sup->started_ms = s->now_ms;
-	restart_window_clear(&sup->window);
-	node_set_state(s, sup, CHILD_STARTING, NEVER);
-	TAILQ_FOREACH(child, &sup->children, in_parent)
-	{
-		child->passed = false;
-		child->failed_starts = 0;
-		node_set_state(s, child, CHILD_WAITING, NEVER);
-		if (child->dynamic)
-			dynamic_enqueue(s, child);
-	}
-	if (sup->spec->template != NULL) {
-		supervisor_is_up(s, sup);
-		dynamic_start_waiting(s, sup);
-	} else if (start_children(s, sup)) {
-		supervisor_is_up(s, sup);
-	}
-}
-
-static void start_worker(struct supervisor *s, struct node *n)
-{
+	struct child_spec root = *options->root;
+	struct supervisor s = {.options = options,
+			       .tree = TAILQ_HEAD_INITIALIZER(s.tree),
+			       .epoll_fd = -1,
+			       .signal_fd = -1,
+			       .run_dir_fd = -1,
+			       .lock_fd = -1,
+			       .now_ms = clock_mono_ms(),
+			       .due_ms = NEVER,
+			       .max_children = options->max_children};
+	sigset_t mask_before;
+	int exit_code;
 	int rc;
 
-	n->generation++;
-	n->condemned = false;
-	n->started_ms = s->now_ms;
-	n->heard_ms = s->now_ms;
-	node_set_state(s, n, CHILD_STARTING, s->now_ms + n->spec->start_timeout_ms);
-	rc = spawn_worker(s, n);
-	if (rc < 0) {
-		(void)snprintf(n->end, sizeof(n->end), "cannot be started: %s", strerror(-rc));
-		node_set_due(s, n, s->now_ms); /* a failed start, but not from within this call */
-		return;
+	if (options->period_ms > 0) {
+		root.max_restarts = options->max_restarts;
+		root.period_ms = options->period_ms;
 	}
-	log_info("child.start", "name=%s pid=%d generation=%llu", n->name, (int)n->pid,
-		 (unsigned long long)n->generation);
-}
-
-void node_start(struct supervisor *s, struct node *n)
-{
-	if (node_is_supervisor(n))
-		start_supervisor(s, n);
-	else
-		start_worker(s, n);
-}
-
-void node_ready(struct supervisor *s, struct node *n)
-{
-	if (n->state != CHILD_STARTING || n->condemned)
-		return; /* said twice, or it is to die anyway */
-	n->up_since_ms = s->now_ms;
-	n->up_generation = n->generation;
-	n->failed_starts = 0;
-	node_set_state(s, n, CHILD_UP, s->now_ms + look_again_ms(n));
-	log_info("child.up", "name=%s pid=%d generation=%llu after_ms=%lld", n->name, (int)n->pid,
-		 (unsigned long long)n->generation, (long long)(s->now_ms - n->started_ms));
-	news_up(s, n);
-	if (n->dynamic)
-		dynamic_start_waiting(s, n->parent);
-	let_pass(s, n);
-}
-
-void node_set_degraded(struct node *n, const char *why)
-{
-	bool changed = (why != NULL) != (n->degraded != NULL) ||
-		       (why != NULL && strcmp(why, n->degraded) != 0);
-
-	if (!node_is_up(n) || !changed)
-		return;
-	free(n->degraded);
-	n->degraded = why == NULL ? NULL : strdup(why);
-	n->state = why == NULL ? CHILD_UP : CHILD_DEGRADED;
-	if (why != NULL)
-		log_warn("child.degraded", "name=%s generation=%llu why=\"%s\"", n->name,
-			 (unsigned long long)n->generation, why);
-	else
-		log_info("child.well_again", "name=%s generation=%llu", n->name,
-			 (unsigned long long)n->generation);
-}
-
-/* --- death -------------------------------------------------------------------------------------
- */
-
-/* The node has ended and nothing follows from it but that the next one may go on. */
-static void end_for_good(struct supervisor *s, struct node *n)
-{
-	node_set_state(s, n, CHILD_STOPPED, NEVER);
-	if (n->dynamic)
-		dynamic_forget(s, n);
-	else
-		let_pass(s, n);
-}
-
-/* Stops the children from that one on (NULL: all), in reverse order; then follows what then says.
- */
-static void stop_children_from(struct supervisor *s, struct node *sup, struct node *from,
-			       enum after_stop then, bool brutal)
-{
-	set_out_to_stop(sup, from, then, brutal);
-	carry_on_stopping(s, sup);
-}
-
-static void give_up(struct supervisor *s, struct node *sup)
-{
-	log_error("supervisor.gives_up", "name=%s more_than=%u within_ms=%lld", sup->name,
-		  sup->window.max, (long long)sup->window.period_ms);
-	(void)snprintf(sup->end, sizeof(sup->end), "more than %u restarts within %lld ms",
-		       sup->window.max, (long long)sup->window.period_ms);
-	if (sup == s->root)
-		tree_stop(s, EXIT_GAVE_UP, false);
-	else
-		stop_children_from(s, sup, NULL, THEN_DIE, false);
-}
-
-/* The child was up and died: it is replaced, and with it those that the strategy names. */
-static void restart(struct supervisor *s, struct node *n)
-{
-	struct node *sup = n->parent;
-
-	if (n->dynamic) {
-		dynamic_enqueue(s, n);
-		dynamic_start_waiting(s, sup);
-		return;
-	}
-	switch (sup->spec->strategy) {
-	case ONE_FOR_ONE:
-		node_start(s, n);
-		return;
-	case ONE_FOR_ALL:
-		node_set_state(s, n, CHILD_STOPPED, NEVER);
-		stop_children_from(s, sup, NULL, THEN_RESTART, false);
-		return;
-	case REST_FOR_ONE:
-		node_set_state(s, n, CHILD_STOPPED, NEVER);
-		stop_children_from(s, sup, n, THEN_RESTART, false);
-		return;
-	}
-}
-
-/* Wrong settings: during the start of the tree that is the operator's to mend at once; later it is
- * one actor's trouble. */
-static void refuse(struct supervisor *s, struct node *n)
-{
-	if (s->phase == PHASE_BOOT && !n->dynamic) {
-		node_set_state(s, n, CHILD_STOPPED, NEVER);
-		log_error("tree.refused", "name=%s why=\"its configuration is wrong\"", n->name);
-		tree_stop(s, EXIT_CONFIG, false);
-		return;
-	}
-	if (n->dynamic)
-		node_set_state(s, n, CHILD_QUARANTINED, NEVER);
-	else
-		end_for_good(s, n);
-}
-
-static void log_death(const struct node *n, const struct restart_decision *d,
-		      enum restart_event event, int64_t uptime_ms)
-{
-	static const char *const next[] = {
-		[DO_RESTART] = "restart",	[DO_RETRY] = "retry",
-		[DO_NOTHING] = "none",		[DO_ESCALATE] = "supervisor gives up",
-		[DO_QUARANTINE] = "quarantine", [DO_REFUSE] = "none: wrong configuration",
-	};
-	enum log_level level = event == ENDED_NORMALLY ? LEVEL_INFO : LEVEL_WARN;
-	char delay[48] = "";
-	char limit[48] = "";
-
-	if (d->action == DO_RETRY)
-		(void)snprintf(delay, sizeof(delay), " in_ms=%lld", (long long)d->delay_ms);
-	if (d->attempt > 0 && d->limit > 0)
-		(void)snprintf(limit, sizeof(limit), " attempt=\"%u of %u\"", d->attempt, d->limit);
-	else if (d->attempt > 0)
-		(void)snprintf(limit, sizeof(limit), " attempt=%u", d->attempt);
-	log_line(level, "child.died",
-		 "name=%s generation=%llu reason=\"%s\" uptime_ms=%lld next=\"%s\"%s%s", n->name,
-		 (unsigned long long)n->generation, n->end, (long long)uptime_ms, next[d->action],
-		 delay, limit);
-}
-
-static void decide(struct supervisor *s, struct node *n, enum restart_event event, bool was_up,
-		   int64_t uptime_ms)
-{
-	struct restart_state state = {
-		.type = n->spec->restart,
-		.was_up = was_up,
-		.dynamic = n->dynamic,
-		.failed_starts = n->failed_starts,
-		.max_failed_starts = n->dynamic ? n->parent->spec->max_failed_starts : 0,
-	};
-	struct restart_window *window = n->dynamic ? &n->window : &n->parent->window;
-	struct restart_decision d = restart_decide(&state, event, window, s->now_ms, random_bits());
-
-	log_death(n, &d, event, uptime_ms);
-	switch (d.action) {
-	case DO_RESTART:
-		restart(s, n);
-		break;
-	case DO_RETRY:
-		n->failed_starts++;
-		node_set_state(s, n, CHILD_BACKOFF, s->now_ms + d.delay_ms);
-		break;
-	case DO_NOTHING:
-		end_for_good(s, n);
-		break;
-	case DO_ESCALATE:
-		node_set_state(s, n, CHILD_STOPPED, NEVER);
-		give_up(s, n->parent);
-		break;
-	case DO_QUARANTINE:
-		log_error("child.quarantined",
-			  "name=%s why=\"%s\" hint=\"start it anew to try again\"", n->name,
-			  was_up ? "dies too often" : "fails to start");
-		node_set_state(s, n, CHILD_QUARANTINED, NEVER);
-		break;
-	case DO_REFUSE:
-		refuse(s, n);
-		break;
-	}
-}
-
-/* Whether its supervisor has set out to stop the node. Children before stop_from go on living: the
- * death of one of them is decided like any other, and moves stop_from forward. */
-static bool is_being_stopped(const struct node *n)
-{
-	const struct node *sup = n->parent;
-	const struct node *c = sup->stop_from;
-
-	if (!sup->stopping || c == NULL)
-		return sup->stopping;
-	while (c != NULL && c != n)
-		c = TAILQ_NEXT(c, in_parent);
-	return c != NULL;
-}
-
-static void stopped(struct supervisor *s, struct node *n, int64_t uptime_ms)
-{
-	struct node *sup = n->parent;
-
-	log_info("child.stopped", "name=%s generation=%llu reason=\"%s\" uptime_ms=%lld", n->name,
-		 (unsigned long long)n->generation, n->end, (long long)uptime_ms);
-	node_set_state(s, n, CHILD_STOPPED, NEVER);
-	if (n->forget)
-		dynamic_forget(s, n);
-	if (sup->stopping)
-		carry_on_stopping(s, sup);
-}
-
-static void after_death(struct supervisor *s, struct node *n, enum restart_event event, bool was_up,
-			int64_t uptime_ms)
-{
-	struct node *dynamic_sup = n->dynamic ? n->parent : NULL; /* n may be forgotten below */
-
-	if (n->state == CHILD_STOPPING || is_being_stopped(n))
-		stopped(s, n, uptime_ms);
-	else
-		decide(s, n, event, was_up, uptime_ms);
-	if (dynamic_sup != NULL)
-		dynamic_start_waiting(s, dynamic_sup); /* its start token may be free now */
-}
-
-static enum restart_event event_of(const struct node *n, int status)
-{
-	if (n->condemned || !WIFEXITED(status))
-		return ENDED_BADLY;
-	if (WEXITSTATUS(status) == EXIT_CONFIG)
-		return ENDED_CONFIG;
-	return WEXITSTATUS(status) == EXIT_OK ? ENDED_NORMALLY : ENDED_BADLY;
-}
-
-void node_exited(struct supervisor *s, struct node *n, int status)
-{
-	int64_t uptime_ms;
-	bool was_up;
-
-	control_read(s, n); /* a last READY counts */
-	was_up = n->up_since_ms != 0;
-	uptime_ms = was_up ? s->now_ms - n->up_since_ms : 0;
-	control_close(s, n);
-	node_forget_pid(s, n);
-	if (!n->condemned)
-		reap_describe(status, n->end, sizeof(n->end));
-	run_dir_remove_socket(s->run_dir_fd, n->name, n->generation);
-	free(n->degraded);
-	n->degraded = NULL;
-	n->up_since_ms = 0;
-	if (was_up)
-		news_down(s, n);
-	after_death(s, n, event_of(n, status), was_up, uptime_ms);
-}
-
-void node_condemn(struct supervisor *s, struct node *n, const char *fmt, ...)
-{
-	va_list args;
-
-	if (n->pid == 0 || n->condemned)
-		return;
-	va_start(args, fmt);
-	(void)vsnprintf(n->end, sizeof(n->end), fmt, args);
-	va_end(args);
-	n->condemned = true;
-	log_warn("child.kill", "name=%s pid=%d generation=%llu reason=\"%s\"", n->name, (int)n->pid,
-		 (unsigned long long)n->generation, n->end);
-	(void)kill(n->pid, SIGKILL); /* it is ours and not reaped: the pid is right */
-	node_set_due(s, n, NEVER);
-}
-
-/* --- stop --------------------------------------------------------------------------------------
- */
-
-static void stop_worker(struct supervisor *s, struct node *n, bool brutal)
-{
-	bool kill_now = brutal || n->spec->shutdown_ms == SHUTDOWN_BRUTAL_KILL;
-	bool wait_for_ever = kill_now || n->spec->shutdown_ms == SHUTDOWN_INFINITY;
-
-	if (n->state == CHILD_STOPPING && !brutal)
-		return;
-	node_set_state(s, n, CHILD_STOPPING,
-		       wait_for_ever ? NEVER : s->now_ms + n->spec->shutdown_ms);
-	(void)kill(n->pid, kill_now ? SIGKILL : SIGTERM);
-}
-
-/* Stops children in reverse order, as far as that can be done now; each is waited for before the
- * next one, but dynamic children stop all together. Returns true when all of them have stopped. */
-static bool stop_children(struct supervisor *s, struct node *sup)
-{
-	bool together = sup->spec->template != NULL || sup->brutal;
-	struct node *child = TAILQ_LAST(&sup->children, node_queue);
-	bool all = true;
-
-	for (; child != NULL; child = TAILQ_PREV(child, node_queue, in_parent)) {
-		if (!node_stop(s, child, sup->brutal)) {
-			all = false;
-			if (!together)
-				break;
-		}
-		if (child == sup->stop_from)
-			break;
-	}
-	return all;
-}
-
-static void set_out_to_stop(struct node *sup, struct node *from, enum after_stop then, bool brutal)
-{
-	if (!sup->stopping || from == NULL || sup->stop_from != NULL)
-		sup->stop_from = from;
-	if (!sup->stopping || then > sup->then)
-		sup->then = then;
-	sup->brutal = sup->brutal || brutal;
-	sup->stopping = true;
-}
-
-static void stopping_is_done(struct node *sup)
-{
-	sup->stopping = false;
-	sup->stop_from = NULL;
-	sup->brutal = false;
-}
-
-static void supervisor_is_stopped(struct supervisor *s, struct node *sup)
-{
-	stopping_is_done(sup);
-	sup->up_since_ms = 0;
-	node_set_state(s, sup, CHILD_STOPPED, NEVER);
-	if (sup == s->root)
-		s->done = true;
-}
-
-bool node_stop(struct supervisor *s, struct node *n, bool brutal)
-{
-	if (!node_is_supervisor(n)) {
-		if (n->pid != 0)
-			stop_worker(s, n, brutal);
-		else
-			node_set_state(s, n, CHILD_STOPPED, NEVER);
-	} else if (n->state != CHILD_STOPPED) {
-		node_set_state(s, n, CHILD_STOPPING, NEVER);
-		set_out_to_stop(n, NULL, THEN_STOPPED, brutal);
-		if (stop_children(s, n))
-			supervisor_is_stopped(s, n);
-	}
-	return n->state == CHILD_STOPPED;
-}
-
-/* The affected children of a strategy have stopped: the same again. A temporary child is not. */
-static void start_again(struct supervisor *s, struct node *sup, struct node *from)
-{
-	struct node *child = from != NULL ? from : TAILQ_FIRST(&sup->children);
-
-	for (; child != NULL; child = TAILQ_NEXT(child, in_parent)) {
-		bool temporary = child->spec->restart == RESTART_TEMPORARY;
-
-		child->passed = temporary;
-		child->failed_starts = 0;
-		node_set_state(s, child, temporary ? CHILD_STOPPED : CHILD_WAITING, NEVER);
-	}
-	go_on_starting(s, sup);
-}
-
-static void supervisor_died(struct supervisor *s, struct node *sup)
-{
-	bool was_up = sup->up_since_ms != 0;
-	int64_t uptime_ms = was_up ? s->now_ms - sup->up_since_ms : 0;
-
-	sup->up_since_ms = 0;
-	after_death(s, sup, ENDED_BADLY, was_up, uptime_ms);
-}
-
-/* A child has stopped, or stopping begins: goes on with the next one, or with what comes after. */
-static void carry_on_stopping(struct supervisor *s, struct node *sup)
-{
-	enum after_stop then = sup->then;
-	struct node *from = sup->stop_from;
-
-	if (!stop_children(s, sup))
-		return;
-	if (then == THEN_STOPPED) {
-		supervisor_is_stopped(s, sup);
-		if (sup->parent != NULL && sup->parent->stopping)
-			carry_on_stopping(s, sup->parent);
-		return;
-	}
-	stopping_is_done(sup);
-	if (then == THEN_RESTART)
-		start_again(s, sup, from);
-	else
-		supervisor_died(s, sup);
-}
-
-void node_kill_supervisor(struct supervisor *s, struct node *n, const char *why)
-{
-	(void)snprintf(n->end, sizeof(n->end), "%s", why);
-	stop_children_from(s, n, NULL, THEN_DIE, true);
-}
-
-/* --- the tree ----------------------------------------------------------------------------------
- */
-
-void tree_start(struct supervisor *s)
-{
-	node_start(s, s->root);
-}
-
-void tree_stop(struct supervisor *s, int exit_code, bool brutal)
-{
-	if (s->phase != PHASE_STOP) {
-		s->phase = PHASE_STOP;
-		s->exit_code = exit_code;
-		log_info("tree.stopping", "exit_code=%d", exit_code);
-		notify_send("STOPPING=1");
-	}
-	if (node_stop(s, s->root, brutal))
-		s->done = true;
-}
-
-/* --- deadlines ---------------------------------------------------------------------------------
- */
-
-/* The worker's memory if that is more than it may hold, else 0. */
-static int64_t outgrown_mb(const struct node *n)
-{
-	int64_t resident_mb = n->spec->memory_max_mb > 0 ? memory_resident_mb(n->pid) : 0;
-
-	return resident_mb > n->spec->memory_max_mb ? resident_mb : 0;
-}
-
-/* A child that is up is looked at about every heartbeat_ms. What it has said and we have not read
- * yet counts as heard: the fault may be ours. */
-static void look_at(struct supervisor *s, struct node *n)
-{
-	int64_t silent_ms;
-	int64_t memory_mb;
-
-	if (n->link.fd < 0) {
-		node_condemn(s, n, "closed its control socket");
-		return;
-	}
-	control_read(s, n);
-	silent_ms = s->now_ms - n->heard_ms;
-	memory_mb = outgrown_mb(n);
-	if (n->spec->heartbeat_ms != HEARTBEAT_OFF && silent_ms >= n->spec->heartbeat_ms)
-		node_condemn(s, n, "no heartbeat for %lld ms", (long long)silent_ms);
-	else if (memory_mb > 0)
-		node_condemn(s, n, "holds %lld MB of memory, %lld are allowed",
-			     (long long)memory_mb, (long long)n->spec->memory_max_mb);
-	else if (n->spec->heartbeat_ms != HEARTBEAT_OFF)
-		node_set_due(s, n, n->heard_ms + n->spec->heartbeat_ms);
-	else
-		node_set_due(s, n, s->now_ms + LOOK_MS);
-}
-
-/* The others need not wait any longer for a child that takes so long. */
-static void start_timed_out(struct supervisor *s, struct node *n)
-{
-	if (n->link.fd < 0)
-		node_condemn(s, n, "closed its control socket");
-	else
-		node_condemn(s, n, "start timed out after %lld ms",
-			     (long long)n->spec->start_timeout_ms);
-	let_pass(s, n);
-}
-
-void node_due(struct supervisor *s, struct node *n)
-{
-	n->due_ms = NEVER;
-	switch (n->state) {
-	case CHILD_STARTING:
-		if (n->pid == 0) {
-			after_death(s, n, ENDED_BADLY, false, 0);
-			break;
-		}
-		start_timed_out(s, n);
-		break;
-	case CHILD_UP:
-	case CHILD_DEGRADED:
-		look_at(s, n);
-		break;
-	case CHILD_STOPPING:
-		node_condemn(s, n, "did not stop within %lld ms", (long long)n->spec->shutdown_ms);
-		break;
-	case CHILD_BACKOFF:
-		if (n->dynamic) {
-			dynamic_enqueue(s, n);
-			dynamic_start_waiting(s, n->parent);
-		} else {
-			node_start(s, n);
-		}
-		break;
-	case CHILD_STOPPED:
-	case CHILD_WAITING:
-	case CHILD_QUARANTINED:
-		break;
-	}
+	exit_code = run_dir_open(options->run_dir, &s.run_dir_fd, &s.lock_fd);
+	if (exit_code != EXIT_OK)
+		return exit_code;
+	rc = node_new(&s, &root, root.name, NULL, &s.root);
+	if (rc == 0)
+		rc = make_children(&s, s.root);
+	if (rc == 0)
+		rc = provide_descriptors(&s);
+	if (rc == 0)
+		rc = open_loop(&s, &mask_before);
+	if (rc < 0)
+		log_error("supervisor.failed", "error=\"%s\"", strerror(-rc));
+	exit_code = rc < 0 ? EXIT_WORLD : run(&s);
+	close_all(&s, &mask_before);
+	return exit_code;
 }

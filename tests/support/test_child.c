@@ -9,6 +9,7 @@
  *   ready-signal=N      says READY and dies of signal N
  *   ignore-term         does not hear SIGTERM
  *   term-exit=N         ends with N at SIGTERM
+ *   heartbeat-ms=N      a heartbeat every N ms instead of 50
  *   mute                no heartbeat after READY
  *   burn                loops for ever after READY
  *   close-control       closes its control socket after READY, and lives
@@ -38,8 +39,7 @@
 
 #include "proto/control.h"
 
-#define HEARTBEAT_MS 50
-
+static int heartbeat_ms = 50;
 static char behaviour[1024];
 static const char *name;
 static const char *generation;
@@ -240,7 +240,7 @@ static void live(int probe)
 	if (told("deaf") != NULL)
 		fds[0].events = 0;
 	for (;;) {
-		(void)poll(fds, 2, HEARTBEAT_MS);
+		(void)poll(fds, 2, heartbeat_ms);
 		if (fds[1].revents != 0)
 			hand_on(probe, CONTROL_FD);
 		if (fds[0].revents != 0 && probe >= 0)
@@ -260,6 +260,8 @@ int main(void)
 	if (name == NULL || generation == NULL)
 		return 64;
 	read_behaviour();
+	if (told("heartbeat-ms") != NULL)
+		heartbeat_ms = told_number("heartbeat-ms");
 	term_exit_code = told("term-exit") != NULL ? told_number("term-exit") : 0;
 	(void)signal(SIGTERM, told("ignore-term") != NULL ? SIG_IGN : on_term);
 	if (told("env") != NULL)

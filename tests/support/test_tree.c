@@ -30,6 +30,8 @@
 
 static const struct child_spec dynamic_worker =
 	WORKER("w", RESTART_TRANSIENT, LONG, LONG, HEARTBEAT_OFF, 0);
+static const struct child_spec watched_worker =
+	WORKER("w", RESTART_TRANSIENT, LONG, LONG, 2500, 64);
 
 /* Each is a root. */
 static const struct child_spec trees[] = {
@@ -65,7 +67,7 @@ static const struct child_spec trees[] = {
 		WORKER("brutal", RESTART_PERMANENT, SHUTDOWN_BRUTAL_KILL, LONG, HEARTBEAT_OFF, 0),
 		WORKER("patient", RESTART_PERMANENT, SHUTDOWN_INFINITY, LONG, HEARTBEAT_OFF, 0), END } },
 	{ .name = "narrow", .max_restarts = 100, .period_ms = 60000,
-	  .children = ROWS{ PROBE, WORKER("a", RESTART_PERMANENT, LONG, LONG, 1500, 64), END } },
+	  .children = ROWS{ PROBE, WORKER("a", RESTART_PERMANENT, LONG, LONG, HEARTBEAT_OFF, 64), END } },
 	{ .name = "secretive", .max_restarts = 100, .period_ms = 60000,
 	  .children = ROWS{ { "a", "test_child", RESTART_PERMANENT, LONG, LONG, HEARTBEAT_OFF, 0, false,
 		.secrets = { "DATABASE_URL" } }, PLAIN("b"), END } },
@@ -77,6 +79,10 @@ static const struct child_spec trees[] = {
 		{ .name = "workers", .template = &dynamic_worker, .max_restarts = 2, .period_ms = 60000,
 		  .max_failed_starts = 3, .max_children = 4, .max_starting = 2 },
 		PLAIN("z"), END } },
+	{ .name = "many", .max_restarts = 10, .period_ms = 60000,
+	  .children = ROWS{ PROBE,
+		{ .name = "workers", .template = &watched_worker, .max_restarts = 2, .period_ms = 60000,
+		  .max_failed_starts = 3, .max_children = 1000, .max_starting = 32 }, END } },
 };
 /* clang-format on */
 

@@ -19,6 +19,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[3]
 BUILD = Path(os.environ.get("UGTJ_BUILD_DIR", ROOT / "build"))
 PROGRAM = BUILD / "tests/supervisor/test_tree"
+SANITIZED = b"__asan_init" in PROGRAM.read_bytes()
 TIMEOUT = 30
 
 READY, HEARTBEAT, MONITOR, START_CHILD, TERMINATE_CHILD, KILL_CHILD, NEXT_CHILD, UP, DOWN, REPLY = \
@@ -45,7 +46,7 @@ class Event:
 
     def __init__(self, line):
         words = line.split(None, 4)
-        self.line, self.level, self.event = line, words[1], words[3] if len(words) > 3 else ""
+        self.line, self.event = line, words[3] if len(words) > 3 else ""
         self.at = time.monotonic()
         pairs = re.findall(r'(\w+)=(?:"([^"]*)"|(\S+))', words[4] if len(words) > 4 else "")
         self.fields = {key: quoted or plain for key, quoted, plain in pairs}

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from conftest import SANITIZED
+
 
 def rss_kb(pid):
     return int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1])
@@ -87,12 +89,12 @@ def test_a_child_that_asks_and_does_not_read_costs_nothing_but_itself(start):
 
 def test_a_monitor_that_does_not_read_neither_blocks_nor_grows_us(start):
     tree = start("one_for_one", {"b": "deaf=a"}, MAX_RESTARTS=1000, MAX_SECONDS=60).up()
-    for _ in range(100):
+    for _ in range(20):
         tree.kill_and_wait("a")
     before = rss_kb(tree.process.pid)
-    for _ in range(300):
+    for _ in range(200):
         tree.kill_and_wait("a")
-    assert rss_kb(tree.process.pid) - before < 256, "kB"
+    assert SANITIZED or rss_kb(tree.process.pid) - before < 256, "kB"
     assert tree.state("b") == "up"
     tree.stop()
 
