@@ -83,6 +83,9 @@ static void log_dropped(void)
 }
 
 static void log_vline(enum log_level level, const char *event, const char *fmt, va_list args)
+	__attribute__((format(printf, 3, 0)));
+
+static void log_vline(enum log_level level, const char *event, const char *fmt, va_list args)
 {
 	char line[LINE_MAX_BYTES];
 	size_t head;

@@ -22,3 +22,8 @@ if(UGTJ_TSAN)
 	add_compile_options(-fsanitize=thread -fno-omit-frame-pointer)
 	add_link_options(-fsanitize=thread)
 endif()
+if(UGTJ_FUZZ)
+	# What a fuzz target links is watched for new paths.
+	add_compile_options(-fsanitize=fuzzer-no-link)
+	add_link_options(-fsanitize=fuzzer-no-link)
+endif()

@@ -18,6 +18,7 @@
 
 #include "proto/codec.h"
 #include "proto/field.h"
+#include "proto/msgpack_reader.h"
 
 /* --- packing --- */
 
@@ -200,32 +201,9 @@ out:
 /* --- unpacking --- */
 
 struct reader {
-	const unsigned char *at;
-	const unsigned char *end;
+	struct msgpack_reader in;
 	struct arena *arena;
 	struct codec_problem *problem;
-};
-
-enum token_type {
-	TOKEN_NIL,
-	TOKEN_BOOL,
-	TOKEN_INT,  /* fits int64_t */
-	TOKEN_HUGE, /* a whole number above INT64_MAX */
-	TOKEN_REAL,
-	TOKEN_STR,
-	TOKEN_BYTES, /* bin or ext, of which records have none */
-	TOKEN_ARRAY,
-	TOKEN_MAP,
-};
-
-/* A value, or the head of a container, whose contents follow. */
-struct token {
-	enum token_type type;
-	bool truth;
-	int64_t number;
-	double real;
-	const char *text;
-	size_t count; /* bytes of text, items of an array, pairs of a map */
 };
 
 static int malformed(const struct reader *r)
@@ -233,200 +211,22 @@ static int malformed(const struct reader *r)
 	return problem_set(r->problem, NULL, "is not valid msgpack, or ends too early");
 }
 
-static size_t bytes_left(const struct reader *r)
+/* What an unknown field holds. */
+static int pass_over(struct reader *r, struct msgpack_token t, unsigned depth)
 {
-	return (size_t)(r->end - r->at);
+	int rc = msgpack_skip(&r->in, t, depth);
+
+	if (rc == -E2BIG)
+		return problem_set(r->problem, NULL, "nested too deep");
+	return rc < 0 ? malformed(r) : 0;
 }
 
-/* Takes a big-endian number of size bytes. */
-static bool take_number(struct reader *r, size_t size, uint64_t *number)
-{
-	uint64_t n = 0;
-
-	if (bytes_left(r) < size)
-		return false;
-	for (size_t i = 0; i < size; i++)
-		n = n << 8 | r->at[i];
-	r->at += size;
-	*number = n;
-	return true;
-}
-
-/* Takes count bytes as they are. */
-static bool take_bytes(struct reader *r, struct token *t, enum token_type type, uint64_t count)
-{
-	if (bytes_left(r) < count)
-		return false;
-	*t = (struct token){.type = type, .text = (const char *)r->at, .count = (size_t)count};
-	r->at += count;
-	return true;
-}
-
-/* Every value takes at least a byte, which unmasks most lies about a container. */
-static bool take_container(const struct reader *r, struct token *t, enum token_type type,
-			   uint64_t count)
-{
-	if (bytes_left(r) / (type == TOKEN_MAP ? 2 : 1) < count)
-		return false;
-	*t = (struct token){.type = type, .count = (size_t)count};
-	return true;
-}
-
-static bool take_unsigned(struct reader *r, struct token *t, size_t size)
-{
-	uint64_t n;
-
-	if (!take_number(r, size, &n))
-		return false;
-	*t = (struct token){.type = n > INT64_MAX ? TOKEN_HUGE : TOKEN_INT, .number = (int64_t)n};
-	return true;
-}
-
-static bool take_signed(struct reader *r, struct token *t, size_t size)
-{
-	uint64_t n;
-	unsigned unused_bits = 64 - 8 * (unsigned)size;
-
-	if (!take_number(r, size, &n))
-		return false;
-	*t = (struct token){.type = TOKEN_INT,
-			    .number = (int64_t)(n << unused_bits) >> unused_bits};
-	return true;
-}
-
-static bool take_real(struct reader *r, struct token *t, size_t size)
-{
-	uint64_t n;
-	uint32_t narrow;
-	float single;
-
-	if (!take_number(r, size, &n))
-		return false;
-	*t = (struct token){.type = TOKEN_REAL};
-	if (size == sizeof(double)) {
-		memcpy(&t->real, &n, sizeof(t->real));
-		return true;
-	}
-	narrow = (uint32_t)n;
-	memcpy(&single, &narrow, sizeof(single));
-	t->real = (double)single;
-	return true;
-}
-
-/* What follows a length of size bytes; extra bytes are not counted in it. */
-static bool take_sized(struct reader *r, struct token *t, enum token_type type, size_t size,
-		       uint64_t extra)
-{
-	uint64_t count;
-
-	if (!take_number(r, size, &count))
-		return false;
-	if (type == TOKEN_ARRAY || type == TOKEN_MAP)
-		return take_container(r, t, type, count);
-	return take_bytes(r, t, type, count + extra);
-}
-
-/* Takes the value whose first byte is c, from 0xC0 to 0xDF: those with a length or a size. */
-static bool take_tagged(struct reader *r, struct token *t, unsigned c)
-{
-	switch (c) {
-	case 0xC0:
-		*t = (struct token){.type = TOKEN_NIL};
-		return true;
-	case 0xC2:
-	case 0xC3:
-		*t = (struct token){.type = TOKEN_BOOL, .truth = c == 0xC3};
-		return true;
-	case 0xC4:
-	case 0xC5:
-	case 0xC6:
-		return take_sized(r, t, TOKEN_BYTES, (size_t)1 << (c - 0xC4), 0);
-	case 0xC7:
-	case 0xC8:
-	case 0xC9:
-		return take_sized(r, t, TOKEN_BYTES, (size_t)1 << (c - 0xC7), 1);
-	case 0xCA:
-	case 0xCB:
-		return take_real(r, t, c == 0xCA ? sizeof(float) : sizeof(double));
-	case 0xCC:
-	case 0xCD:
-	case 0xCE:
-	case 0xCF:
-		return take_unsigned(r, t, (size_t)1 << (c - 0xCC));
-	case 0xD0:
-	case 0xD1:
-	case 0xD2:
-	case 0xD3:
-		return take_signed(r, t, (size_t)1 << (c - 0xD0));
-	case 0xD4:
-	case 0xD5:
-	case 0xD6:
-	case 0xD7:
-	case 0xD8:
-		return take_bytes(r, t, TOKEN_BYTES, (UINT64_C(1) << (c - 0xD4)) + 1);
-	case 0xD9:
-	case 0xDA:
-	case 0xDB:
-		return take_sized(r, t, TOKEN_STR, (size_t)1 << (c - 0xD9), 0);
-	case 0xDC:
-	case 0xDD:
-		return take_sized(r, t, TOKEN_ARRAY, (size_t)2 << (c - 0xDC), 0);
-	case 0xDE:
-	case 0xDF:
-		return take_sized(r, t, TOKEN_MAP, (size_t)2 << (c - 0xDE), 0);
-	default: /* 0xC1 is never used */
-		return false;
-	}
-}
-
-/* Takes the next value, or the head of the next container. */
-static bool take(struct reader *r, struct token *t)
-{
-	unsigned c;
-
-	if (r->at == r->end)
-		return false;
-	c = *r->at++;
-	if (c <= 0x7F || c >= 0xE0) {
-		*t = (struct token){.type = TOKEN_INT, .number = (int8_t)c};
-		return true;
-	}
-	if (c <= 0x8F)
-		return take_container(r, t, TOKEN_MAP, c & 0x0F);
-	if (c <= 0x9F)
-		return take_container(r, t, TOKEN_ARRAY, c & 0x0F);
-	if (c <= 0xBF)
-		return take_bytes(r, t, TOKEN_STR, c & 0x1F);
-	return take_tagged(r, t, c);
-}
-
-/* Passes over the value that t is or begins. */
-static int skip(struct reader *r, struct token t, unsigned depth)
-{
-	uint64_t left[CODEC_DEPTH_MAX + 1] = {0}; /* values to come, by depth */
-	unsigned bottom = depth;
-
-	for (;;) {
-		if (t.type == TOKEN_ARRAY || t.type == TOKEN_MAP) {
-			if (depth == CODEC_DEPTH_MAX)
-				return problem_set(r->problem, NULL, "nested too deep");
-			left[++depth] = t.type == TOKEN_MAP ? 2 * (uint64_t)t.count : t.count;
-		}
-		while (depth > bottom && left[depth] == 0)
-			depth--;
-		if (depth == bottom)
-			return 0;
-		left[depth]--;
-		if (!take(r, &t))
-			return malformed(r);
-	}
-}
-
-static int unpack_record(struct reader *r, const struct record *record, struct token head,
+static int unpack_record(struct reader *r, const struct record *record, struct msgpack_token head,
 			 void *value, unsigned depth);
 
 /* One text is taken as a list of one. */
-static int unpack_strs(struct reader *r, const struct field *field, struct token t, void *value)
+static int unpack_strs(struct reader *r, const struct field *field, struct msgpack_token t,
+		       void *value)
 {
 	bool alone = t.type == TOKEN_STR;
 	size_t count = alone ? 1 : t.count;
@@ -437,7 +237,7 @@ static int unpack_strs(struct reader *r, const struct field *field, struct token
 		return problem_set(r->problem, field, "must be a list of texts");
 	rc = field_open_strs(field, value, count, &items, r->arena, r->problem);
 	for (size_t i = 0; i < count && rc == 0; i++) {
-		if (!alone && !take(r, &t))
+		if (!alone && !msgpack_take(&r->in, &t))
 			return malformed(r);
 		if (t.type != TOKEN_STR)
 			return problem_set_item(r->problem, field, i, "must be text");
@@ -446,8 +246,8 @@ static int unpack_strs(struct reader *r, const struct field *field, struct token
 	return rc;
 }
 
-static int unpack_list(struct reader *r, const struct field *field, struct token t, void *value,
-		       unsigned depth)
+static int unpack_list(struct reader *r, const struct field *field, struct msgpack_token t,
+		       void *value, unsigned depth)
 {
 	size_t count = t.count;
 	void *items;
@@ -457,7 +257,7 @@ static int unpack_list(struct reader *r, const struct field *field, struct token
 		return problem_set(r->problem, field, "must be a list");
 	rc = field_open_list(field, value, count, &items, r->arena, r->problem);
 	for (size_t i = 0; i < count && rc == 0; i++) {
-		if (!take(r, &t))
+		if (!msgpack_take(&r->in, &t))
 			return malformed(r);
 		rc = unpack_record(r, field->record, t, (char *)items + i * field->record->size,
 				   depth + 2);
@@ -467,8 +267,8 @@ static int unpack_list(struct reader *r, const struct field *field, struct token
 	return rc;
 }
 
-static int unpack_obj(struct reader *r, const struct field *field, struct token t, void *value,
-		      unsigned depth)
+static int unpack_obj(struct reader *r, const struct field *field, struct msgpack_token t,
+		      void *value, unsigned depth)
 {
 	void *nested;
 	int rc = field_open_obj(field, value, &nested, r->arena, r->problem);
@@ -481,7 +281,8 @@ static int unpack_obj(struct reader *r, const struct field *field, struct token 
 	return rc;
 }
 
-static int unpack_number(struct reader *r, const struct field *field, struct token t, void *value)
+static int unpack_number(struct reader *r, const struct field *field, struct msgpack_token t,
+			 void *value)
 {
 	if (t.type == TOKEN_REAL)
 		return field_set_real(field, value, t.real, r->problem);
@@ -496,8 +297,8 @@ static int unpack_number(struct reader *r, const struct field *field, struct tok
 	return field_set_int(field, value, t.number, r->problem);
 }
 
-static int unpack_field(struct reader *r, const struct field *field, struct token t, void *value,
-			unsigned depth)
+static int unpack_field(struct reader *r, const struct field *field, struct msgpack_token t,
+			void *value, unsigned depth)
 {
 	switch (field->type) {
 	case FIELD_STR:
@@ -525,18 +326,18 @@ static int unpack_field(struct reader *r, const struct field *field, struct toke
 }
 
 /* Reads the value of the pair whose key is key. */
-static int unpack_pair(struct reader *r, struct field_cursor *cursor, struct token key, void *value,
-		       unsigned depth)
+static int unpack_pair(struct reader *r, struct field_cursor *cursor, struct msgpack_token key,
+		       void *value, unsigned depth)
 {
 	const struct field *field;
-	struct token t;
+	struct msgpack_token t;
 	int rc;
 
-	if (!take(r, &t))
+	if (!msgpack_take(&r->in, &t))
 		return malformed(r);
 	field = field_find(cursor, key.text, key.count);
 	if (field == NULL)
-		return skip(r, t, depth);
+		return pass_over(r, t, depth);
 	rc = field_mark(cursor, field, r->problem);
 	if (rc < 0)
 		return rc;
@@ -546,7 +347,7 @@ static int unpack_pair(struct reader *r, struct field_cursor *cursor, struct tok
 }
 
 /* value is all zero. */
-static int unpack_record(struct reader *r, const struct record *record, struct token head,
+static int unpack_record(struct reader *r, const struct record *record, struct msgpack_token head,
 			 void *value, unsigned depth)
 {
 	struct field_cursor cursor;
@@ -557,10 +358,10 @@ static int unpack_record(struct reader *r, const struct record *record, struct t
 		return problem_set(r->problem, NULL, "nested too deep");
 	field_cursor_init(&cursor, record);
 	for (size_t i = 0; i < head.count; i++) {
-		struct token key;
+		struct msgpack_token key;
 		int rc;
 
-		if (!take(r, &key))
+		if (!msgpack_take(&r->in, &key))
 			return malformed(r);
 		if (key.type != TOKEN_STR)
 			return problem_set(r->problem, NULL, "has a key that is not text");
@@ -575,8 +376,8 @@ int codec_unpack(const struct record *record, const void *bytes, size_t len, str
 		 void *value, struct codec_problem *problem)
 {
 	struct codec_problem unwanted;
-	struct reader r = {.at = bytes, .arena = arena, .problem = problem};
-	struct token head;
+	struct reader r = {.in.at = bytes, .arena = arena, .problem = problem};
+	struct msgpack_token head;
 	int rc;
 
 	if (problem == NULL)
@@ -584,14 +385,14 @@ int codec_unpack(const struct record *record, const void *bytes, size_t len, str
 	if (len > CODEC_MESSAGE_MAX_BYTES)
 		return problem_set(r.problem, NULL, "larger than %zu bytes",
 				   CODEC_MESSAGE_MAX_BYTES);
-	r.end = r.at + len;
-	if (len == 0 || !take(&r, &head))
+	r.in.end = r.in.at + len;
+	if (len == 0 || !msgpack_take(&r.in, &head))
 		return malformed(&r);
 	memset(value, 0, record->size);
 	rc = unpack_record(&r, record, head, value, 1);
 	if (rc < 0)
 		return rc;
-	if (r.at != r.end)
+	if (r.in.at != r.in.end)
 		return problem_set(r.problem, NULL, "has bytes after its end");
 	return 0;
 }

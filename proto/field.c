@@ -252,17 +252,26 @@ int field_set_int(const struct field *field, void *value, int64_t number,
 	return 0;
 }
 
+/* 2^63 is the first double that no int64_t holds. */
+static int set_whole(const struct field *field, void *value, double number,
+		     struct codec_problem *problem)
+{
+	if (number != trunc(number)) /* or it is no number */
+		return problem_set(problem, field, "must be a whole number");
+	if (number >= 0x1p63)
+		return problem_set(problem, field, "more than %" PRId64, field->max);
+	if (number < -0x1p63)
+		return problem_set(problem, field, "less than %" PRId64, field->min);
+	return field_set_int(field, value, (int64_t)number, problem);
+}
+
 int field_set_real(const struct field *field, void *value, double number,
 		   struct codec_problem *problem)
 {
 	int rc;
 
-	if (field->type != FIELD_REAL) {
-		/* 2^63 is the first double that no int64_t holds; a NaN is neither. */
-		if (!(number >= -0x1p63 && number < 0x1p63) || number != trunc(number))
-			return problem_set(problem, field, "must be a whole number");
-		return field_set_int(field, value, (int64_t)number, problem);
-	}
+	if (field->type != FIELD_REAL)
+		return set_whole(field, value, number, problem);
 	rc = field_check_real(field, number, problem);
 	if (rc < 0)
 		return rc;

@@ -380,8 +380,9 @@ static void nesting_up_to_the_limit_is_read(void **state)
 /* Brackets in texts are no nesting, and an escaped quote ends no text. */
 static void brackets_in_texts_are_not_counted(void **state)
 {
-	static const char text[] =
-		"{\"text\":\"[[[[[[[[[[[[[[[[[[[[\\\"{{{{{{{{{{{{{{{{{{{{{\\\\\"}";
+	static const char text[] = "{\"text\":\""
+				   "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\\\""
+				   "{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{\\\\\"}";
 	struct arena arena = test_arena();
 	struct search value;
 
@@ -412,6 +413,47 @@ static void a_message_of_unknown_keys_is_soon_done(void **state)
 	assert_true(arena.used_bytes == 0);
 	assert_true(clock_mono_ms() - start < 2000);
 	free(bytes);
+	arena_fini(&arena);
+}
+
+/* {"?":[item item ...0]} with count items. */
+static char *crowded(const char *item, size_t count, size_t *len)
+{
+	static const char front[] = "{\"?\":[";
+	size_t item_len = strlen(item);
+	char *text = malloc(sizeof(front) + count * item_len + 8);
+	char *end = text;
+
+	assert_non_null(text);
+	memcpy(end, front, sizeof(front) - 1);
+	end += sizeof(front) - 1;
+	for (size_t i = 0; i < count; i++, end += item_len)
+		memcpy(end, item, item_len);
+	memcpy(end, "0]}", 3);
+	*len = (size_t)(end - text) + 3;
+	return text;
+}
+
+/* jansson takes a hundred times the bytes of an empty object. */
+static void json_of_very_many_values_is_refused(void **state)
+{
+	static const char *const items[] = {"{},", "[],", "0,", "\"\","};
+	static const size_t most[] = {59998, 59998, 1000000, 1000000};
+	struct arena arena = test_arena();
+	struct empty value;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(items) / sizeof(items[0]); i++) {
+		size_t len;
+		char *text = crowded(items[i], most[i] + 1, &len);
+
+		refused_at_once(read_json, RECORD_OF(empty), text, len);
+		free(text);
+		text = crowded(items[i], most[i], &len);
+		assert_int_equal(
+			codec_from_json_text(RECORD_OF(empty), text, len, &arena, &value, NULL), 0);
+		free(text);
+	}
 	arena_fini(&arena);
 }
 
@@ -471,6 +513,7 @@ int main(void)
 		cmocka_unit_test(nesting_up_to_the_limit_is_read),
 		cmocka_unit_test(brackets_in_texts_are_not_counted),
 		cmocka_unit_test(a_message_of_unknown_keys_is_soon_done),
+		cmocka_unit_test(json_of_very_many_values_is_refused),
 		cmocka_unit_test(bytes_that_are_no_text_are_refused),
 	};
 
