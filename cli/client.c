@@ -7,7 +7,8 @@
 #include "base/settings.h"
 #include "proto/codec.h"
 
-/* An answer may take as long as the catalogue says, and a little for the way. */
+/* An answer may take as long as the catalogue says, and a little for the way; a server that takes
+ * no connection for so long is not there. */
 #define WAY_MS 2000
 
 static int pack_request(const struct message *m, const json_t *request, void **bytes, size_t *len)
@@ -110,6 +111,40 @@ static int receive_answer(zsock_t *dealer, const struct message *m, json_t **ans
 	return rc;
 }
 
+/* ZMQ_PORT; or, when the system chose one (0), what the server wrote into RUN_DIR. */
+static int server_port(int64_t *port)
+{
+	char path[4096];
+	FILE *file;
+	int rc;
+
+	*port = setting_int(ZMQ_PORT);
+	if (*port != 0)
+		return 0;
+	(void)snprintf(path, sizeof(path), "%s/zmq_port", setting_text(RUN_DIR));
+	file = fopen(path, "re");
+	if (file == NULL)
+		return -errno;
+	rc = fscanf(file, "%5" SCNd64, port) == 1 ? 0 : -ENOENT;
+	(void)fclose(file);
+	return rc;
+}
+
+static int client_connect(zsock_t *dealer, const struct message *m)
+{
+	int64_t port;
+	int rc = server_port(&port);
+
+	if (rc < 0)
+		return rc;
+	zsock_set_linger(dealer, 0);
+	zsock_set_immediate(dealer, 1); /* who is not there is missed by the send, at once */
+	zsock_set_sndtimeo(dealer, WAY_MS);
+	zsock_set_rcvtimeo(dealer, (int)m->timeout_ms + WAY_MS);
+	zsock_set_maxmsgsize(dealer, (int)CODEC_MESSAGE_MAX_BYTES);
+	return zsock_connect(dealer, "tcp://127.0.0.1:%" PRId64, port) < 0 ? -errno : 0;
+}
+
 int client_call(const struct message *m, const json_t *request, json_t **answer)
 {
 	zsock_t *dealer = NULL;
@@ -120,15 +155,9 @@ int client_call(const struct message *m, const json_t *request, json_t **answer)
 	if (rc < 0)
 		return rc;
 	dealer = zsock_new(ZMQ_DEALER);
-	rc = -ENOMEM;
-	if (dealer != NULL) {
-		zsock_set_linger(dealer, 0);
-		zsock_set_rcvtimeo(dealer, (int)m->timeout_ms + WAY_MS);
-		zsock_set_maxmsgsize(dealer, (int)CODEC_MESSAGE_MAX_BYTES);
-		rc = zsock_connect(dealer, "tcp://127.0.0.1:%" PRId64, setting_int(ZMQ_PORT)) < 0
-			     ? -errno
-			     : send_call(dealer, m, bytes, len);
-	}
+	rc = dealer == NULL ? -ENOMEM : client_connect(dealer, m);
+	if (rc == 0)
+		rc = send_call(dealer, m, bytes, len);
 	if (rc == 0)
 		rc = receive_answer(dealer, m, answer);
 	zsock_destroy(&dealer);

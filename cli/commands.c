@@ -46,37 +46,70 @@ static json_t *joined(int count, char **words)
 	return text;
 }
 
-/* KEY=VALUE words become fields, the others the text. Numbers and booleans are told by their look
- * and by the key: ids are texts. */
-static json_t *search_of(int count, char **words)
+/* What is all digits as a number, all else as a text: the codec then says what it should have been.
+ */
+static json_t *number_or_text(const char *word)
+{
+	size_t len = strlen(word);
+	bool is_number = len > 0 && len < 19 && strspn(word, "0123456789") == len;
+
+	return is_number ? json_integer(strtoll(word, NULL, 10)) : json_string(word);
+}
+
+/* The value of a search's field. Ids are texts, however they look. NULL: no UTF-8, or no memory. */
+static json_t *field_value(const char *key, const char *word)
 {
 	static const char *const numbers[] = {"salary", "period", "page", "per_page"};
+
+	for (size_t n = 0; n < sizeof(numbers) / sizeof(numbers[0]); n++)
+		if (strcmp(key, numbers[n]) == 0)
+			return number_or_text(word);
+	if (strcmp(key, "only_with_salary") == 0 && strcmp(word, "true") == 0)
+		return json_true();
+	if (strcmp(key, "only_with_salary") == 0 && strcmp(word, "false") == 0)
+		return json_false();
+	return json_string(word);
+}
+
+/* Puts value, which it takes, under key; a key that comes again makes a list. */
+static int add_field(json_t *object, const char *key, json_t *value)
+{
+	json_t *before = json_object_get(object, key);
+	json_t *list;
+
+	if (value == NULL || before == NULL)
+		return json_object_set_new(object, key, value);
+	if (json_is_array(before))
+		return json_array_append_new(before, value);
+	list = json_pack("[O,o]", before, value);
+	return json_object_set_new(object, key, list);
+}
+
+/* KEY=VALUE words become fields, the others the text. NULL: a word is no UTF-8, or no memory. */
+static json_t *search_of(int count, char **words)
+{
 	json_t *search = json_object();
 	char **text = calloc((size_t)count + 1, sizeof(*text));
 	int text_count = 0;
+	int rc = search == NULL || text == NULL ? -1 : 0;
 
-	for (int i = 0; i < count && text != NULL; i++) {
+	for (int i = 0; i < count && rc == 0; i++) {
 		char *equals = strchr(words[i], '=');
-		json_t *value = NULL;
 
 		if (equals == NULL || equals == words[i]) {
 			text[text_count++] = words[i];
 			continue;
 		}
 		*equals = '\0';
-		for (size_t n = 0; n < sizeof(numbers) / sizeof(numbers[0]); n++)
-			if (strcmp(words[i], numbers[n]) == 0)
-				value = json_integer(strtoll(equals + 1, NULL, 10));
-		if (strcmp(words[i], "only_with_salary") == 0)
-			value = json_boolean(strcmp(equals + 1, "true") == 0);
-		if (value == NULL)
-			value = json_string(equals + 1);
-		(void)json_object_set_new(search, words[i], value);
+		rc = add_field(search, words[i], field_value(words[i], equals + 1));
 	}
-	if (text_count > 0)
-		(void)json_object_set_new(search, "text", joined(text_count, text));
+	if (rc == 0 && text_count > 0)
+		rc = json_object_set_new(search, "text", joined(text_count, text));
 	free(text);
-	return search;
+	if (rc == 0)
+		return search;
+	json_decref(search);
+	return NULL;
 }
 
 static json_t *search_request(int count, char **words)
@@ -87,21 +120,20 @@ static json_t *search_request(int count, char **words)
 /* USER [every=SECONDS] WORDS... */
 static json_t *schedule_request(int count, char **words)
 {
-	json_t *interval = NULL;
-	json_t *request;
+	const char *every = NULL;
 	int kept = 1;
 
 	for (int i = 1; i < count; i++) {
 		if (strncmp(words[i], "every=", 6) == 0)
-			interval = json_integer(strtoll(words[i] + 6, NULL, 10));
+			every = words[i] + 6;
 		else
 			words[kept++] = words[i];
 	}
-	request = json_pack("{s:s,s:o}", "user_id", words[0], "search",
-			    search_of(kept - 1, words + 1));
-	if (interval != NULL)
-		(void)json_object_set_new(request, "interval_s", interval);
-	return request;
+	if (every == NULL)
+		return json_pack("{s:s,s:o}", "user_id", words[0], "search",
+				 search_of(kept - 1, words + 1));
+	return json_pack("{s:s,s:o,s:o}", "user_id", words[0], "search",
+			 search_of(kept - 1, words + 1), "interval_s", number_or_text(every));
 }
 
 static json_t *list_request(int count, char **words)

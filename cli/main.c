@@ -23,27 +23,35 @@ static bool take_json_flag(int *count, char **words)
 	return found;
 }
 
+static void say_usage(const struct command *command)
+{
+	(void)fprintf(stderr, "usage: ugtj %s [--json] %s\n", command->name, command->usage);
+}
+
 static int say_failure(const json_t *failure, bool json)
 {
 	const char *field = json_string_value(json_object_get(failure, "field"));
 	const char *message = json_string_value(json_object_get(failure, "message"));
+	const char *error = json_string_value(json_object_get(failure, "error"));
+	enum msg_error code = error_by_code(error == NULL ? "" : error);
 
 	if (json)
 		print_json(failure);
 	else
-		(void)fprintf(stderr, "%s: %s%s%s\n",
-			      json_string_value(json_object_get(failure, "error")),
+		(void)fprintf(stderr, "%s: %s%s%s\n", error == NULL ? "" : error,
 			      field == NULL ? "" : field, field == NULL ? "" : " ",
 			      message == NULL ? "" : message);
-	return EXIT_UNAVAILABLE;
+	return code == ERR_BAD_REQUEST || code == ERR_UNKNOWN_METHOD ? EXIT_USAGE
+								     : EXIT_UNAVAILABLE;
 }
 
 static int say_no_answer(int rc, const struct message *m)
 {
 	if (rc == -EINVAL) /* said already */
 		return EXIT_USAGE;
-	if (rc == -ETIMEDOUT || rc == -EAGAIN)
-		(void)fprintf(stderr, "no answer on port %s: is `ugtj server` running?\n",
+	if (rc == -ETIMEDOUT || rc == -EAGAIN || rc == -ENOENT)
+		(void)fprintf(stderr,
+			      "no answer on port %s (ZMQ_PORT): is `ugtj server` running?\n",
 			      setting_text(ZMQ_PORT));
 	else
 		(void)fprintf(stderr, "%s: %s\n", m->method, strerror(-rc));
@@ -64,9 +72,13 @@ static int run(const struct command *command, int count, char **words, bool json
 		return EXIT_USAGE;
 	}
 	request = command->request(count, words);
-	if (request == NULL)
+	if (request == NULL) {
+		say_usage(command);
 		return EXIT_USAGE;
+	}
 	rc = client_call(m, request, &answer);
+	if (answer != NULL && !json)
+		print_make_safe(answer);
 	if (rc == 0 && json)
 		print_json(answer);
 	else if (rc == 0)
@@ -93,8 +105,7 @@ int main(int argc, char **argv)
 	}
 	json = take_json_flag(&count, argv + 2);
 	if (count < command->min_words || count > command->max_words) {
-		(void)fprintf(stderr, "usage: ugtj %s [--json] %s\n", command->name,
-			      command->usage);
+		say_usage(command);
 		return EXIT_USAGE;
 	}
 	(void)setenv("ZSYS_SIGHANDLER", "false", 1); /* ctrl-C ends the wait */

@@ -3,9 +3,51 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+
+/* A question mark for each control character but newline and tab, C1 ones (U+0080 to U+009F, two
+ * bytes of UTF-8) included. */
+static void blunt(char *s)
+{
+	for (unsigned char *p = (unsigned char *)s; *p != '\0'; p++) {
+		if (p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0)
+			p[0] = p[1] = '?';
+		else if ((p[0] < ' ' && p[0] != '\n' && p[0] != '\t') || p[0] == 0x7f)
+			p[0] = '?';
+	}
+}
+
+static void blunt_string(json_t *string)
+{
+	char *copy = strdup(json_string_value(string));
+
+	if (copy == NULL)
+		return;
+	blunt(copy);
+	(void)json_string_set_nocheck(string, copy);
+	free(copy);
+}
+
+void print_make_safe(json_t *value)
+{
+	const char *key;
+	json_t *inner;
+	size_t i;
+
+	if (json_is_string(value))
+		blunt_string(value);
+	json_array_foreach(value, i, inner)
+	{
+		print_make_safe(inner);
+	}
+	json_object_foreach(value, key, inner)
+	{
+		print_make_safe(inner);
+	}
+}
 
 static const char *text(const json_t *object, const char *key)
 {

@@ -1,0 +1,131 @@
+"""The operator's commands against a real door, with fakes behind it."""
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from support.harness import BUILD, Actor, Refuse  # noqa: E402
+
+USER = "0f8fad5b-d9cb-469f-a165-70867728950e"
+USAGE, UNAVAILABLE = 64, 69
+SCHEDULE = {"user_id": USER, "search": {"text": "python"}, "interval_s": 60, "paused": False,
+            "next_run_ms": 0, "lag_ms": 0, "runs": 0, "jobs_seen": 0}
+JOB = {"id": "1", "hh_vacancy_id": "1", "title": "Zoo keeper", "company": "Зоопарк", "skills": ["a"],
+       "description": "animals", "has_test": False, "test_required": False}
+CHILD = {"name": "store", "supervisor": "", "kind": "worker", "state": "up", "generation": 2,
+         "pid": 77, "restarts": 1, "uptime_ms": 65000, "last_exit": "killed by signal 9"}
+
+
+@pytest.fixture
+def door():
+    with Actor("door", settings={"ZMQ_PORT": 0}) as actor:
+        for name in ("store", "hh_client", "scheduler", "telemetry"):
+            setattr(actor, name, actor.fake(name))
+        yield actor.start()
+
+
+def cli(door, *words, **more):
+    environment = {"PATH": os.environ["PATH"], "ZMQ_PORT": "0", "RUN_DIR": str(door.run_dir), **more}
+    return subprocess.run([str(BUILD / "libexec/cli"), *words], env=environment, timeout=30,
+                          capture_output=True, text=True)
+
+
+def asked(peer):
+    (request,) = peer.received()
+    return request.method, request.body
+
+
+def test_status_shows_the_tree(door):
+    door.telemetry.answers["tree.state"] = {"node": "n1", "version": "1", "uptime_ms": 90000,
+                                            "children": [CHILD]}
+    shown = cli(door, "status")
+    assert shown.returncode == 0, shown.stderr
+    assert "n1" in shown.stdout and "1m 30s" in shown.stdout
+    row = next(line for line in shown.stdout.splitlines() if line.startswith("store"))
+    assert row.split()[1:6] == ["up", "77", "1", "1m", "5s"] and "signal 9" in row
+    assert json.loads(cli(door, "status", "--json").stdout)["children"] == [CHILD]
+
+
+def test_kill_names_whom_it_killed(door):
+    door.telemetry.answers["tree.kill"] = CHILD
+    assert cli(door, "kill", "store").stdout == "killed store, pid 77\n"
+    assert asked(door.telemetry) == ("tree.kill", {"name": "store"})
+
+
+def test_search_makes_fields_and_text_of_its_words(door):
+    door.hh_client.answers["jobs.search"] = {"jobs": [JOB], "found": 1, "page": 0, "pages": 1}
+    shown = cli(door, "search", "zoo", "area=1", "keeper", "area=2", "salary=5", "work_format=REMOTE",
+                "only_with_salary=true", "text_with=")
+    assert "Zoo keeper" in shown.stdout and "1 of 1 found" in shown.stdout, shown.stderr
+    assert asked(door.hh_client) == ("jobs.search", {
+        "text": "zoo keeper", "area": ["1", "2"], "salary": 5, "work_format": ["REMOTE"],
+        "only_with_salary": True})
+
+
+def test_schedule_sends_what_was_said(door):
+    door.scheduler.answers["schedules.put"] = SCHEDULE
+    shown = cli(door, "schedule", USER, "every=60", "python")
+    assert USER in shown.stdout, shown.stderr
+    assert asked(door.scheduler) == ("schedules.put", {
+        "user_id": USER, "search": {"text": "python"}, "interval_s": 60})
+
+
+def test_call_sends_any_message(door):
+    door.store.answers["store.ping"] = {"db": "up"}
+    assert json.loads(cli(door, "call", "store.ping").stdout) == {"db": "up"}
+    door.scheduler.answers["schedules.fetch"] = SCHEDULE
+    said = cli(door, "call", "schedules.fetch", json.dumps({"user_id": USER}))
+    assert json.loads(said.stdout)["user_id"] == USER
+
+
+@pytest.mark.parametrize("words, wrong", [
+    (["search", "salary=much"], "salary"),
+    (["search", "only_with_salary=perhaps"], "only_with_salary"),
+    (["schedule", USER, "every=day", "x"], "interval_s"),
+    (["schedule", "me", "x"], "user_id"),
+    (["job", "x" * 33], "id"),
+    (["call", "no.such"], "no.such"),
+    (["call", "schedules.changed"], "schedules.changed"),
+    (["call", "store.ping", "{"], "JSON"),
+    (["kill"], "usage"),
+    (["dance"], "no such command"),
+    (["search", os.fsdecode(b"\xff")], "usage"),
+])
+def test_words_that_make_no_request_are_refused_before_anything_is_sent(door, words, wrong):
+    shown = cli(door, *words)
+    assert shown.returncode == USAGE and wrong in shown.stderr and shown.stdout == ""
+    assert not any(peer.received() for peer in door.peers.values())
+
+
+def test_error_of_the_server_is_said_in_words(door):
+    door.scheduler.answers["schedules.fetch"] = Refuse("not_found", "no such schedule",
+                                                       field="user_id")
+    shown = cli(door, "fetch-now", USER)
+    assert shown.returncode == UNAVAILABLE
+    assert shown.stderr == "not_found: user_id no such schedule\n"
+
+
+def test_message_that_is_not_for_outsiders_is_refused(door):
+    shown = cli(door, "call", "store.claim", '{"node": "n", "capacity": 1, "ttl_ms": 1000}')
+    assert shown.returncode == USAGE and "unknown_method" in shown.stderr
+
+
+def test_texts_of_strangers_do_not_steer_the_terminal(door):
+    evil = {**JOB, "title": "a\x1b]0;owned\x07b\u009b2Jc", "company": "x\x7fy"}
+    door.hh_client.answers["jobs.search"] = {"jobs": [evil], "found": 1, "page": 0, "pages": 1}
+    for words in (["search", "x"], ["search", "x", "--json"]):
+        shown = cli(door, *words).stdout
+        assert not any(c in shown for c in "\x1b\x07"), shown
+    assert "a?]0;owned?b??2Jc" in cli(door, "search", "x").stdout
+
+
+def test_server_that_is_not_there_is_said_soon(door):
+    door.stop()
+    for port in (door.run_dir / "zmq_port").read_text(), "0":
+        shown = cli(door, "search", "x", ZMQ_PORT=port.strip())
+        assert shown.returncode == UNAVAILABLE and "is `ugtj server` running?" in shown.stderr
