@@ -27,6 +27,7 @@
 #define UNIT_ATTEMPTS_MAX 8
 #define ANSWER_MARGIN_MS  200 /* the answer is on its way before its deadline */
 #define RETRY_AFTER_MS	  1000
+#define TOLD_PREFIX	  "database: "
 #define PROBLEM_SIZE	  512
 
 /* Units that wait for a connection may hold so much in all, then more are refused: an outage must
@@ -337,7 +338,9 @@ static bool take_answer(struct slot *slot, PGresult *result)
 		/* one at the commit belongs to no statement */
 		note_error(slot, unit->statements[i < unit->count ? i : unit->count - 1].sql,
 			   result);
-	} else if (status != PGRES_PIPELINE_ABORTED && prepare) {
+	} else if (status == PGRES_PIPELINE_ABORTED) {
+		/* an earlier one failed, which was noted */
+	} else if (prepare) {
 		note_prepared(slot, unit->statements[i].sql);
 	} else if (i < unit->count) {
 		unit->results[i] = result;
@@ -391,6 +394,7 @@ static void on_up(struct conn *conn, void *owner)
 /* Keeps why in words that fit the catalogue, and tells the supervisor as much as fits. */
 static void note_problem(struct pool *pool, const char *why)
 {
+	const size_t room = CONTROL_REASON_SIZE - sizeof(TOLD_PREFIX);
 	char told[CONTROL_REASON_SIZE];
 	size_t len;
 
@@ -399,14 +403,11 @@ static void note_problem(struct pool *pool, const char *why)
 		for (char *p = pool->problem; *p != '\0'; p++)
 			if ((unsigned char)*p >= 0x80)
 				*p = '?';
-	(void)snprintf(told, sizeof(told), "database: %s", pool->problem);
-	len = strlen(told);
-	if (len == sizeof(told) - 1) { /* cut: not within a character */
-		while (len > 0 && ((unsigned char)told[len - 1] & 0xC0) == 0x80)
-			len--;
-		if (len > 0 && (unsigned char)told[len - 1] >= 0xC0)
-			told[len - 1] = '\0';
-	}
+	len = strlen(pool->problem);
+	if (len > room)
+		for (len = room; len > 0 && ((unsigned char)pool->problem[len] & 0xC0) == 0x80;)
+			len--; /* cut, but not within a character */
+	(void)snprintf(told, sizeof(told), TOLD_PREFIX "%.*s", (int)len, pool->problem);
 	actor_degraded(pool->self, told);
 }
 
