@@ -7,7 +7,7 @@
 void print_json(const json_t *reply); /* the reply itself, indented: what --json gives */
 
 /* Takes what could steer a terminal out of all texts of reply: titles and names come from
- * strangers. (--json has them as \\u001b and the like.) */
+ * strangers. (--json has them as \u001b and the like.) */
 void print_make_safe(json_t *reply);
 
 void print_tree(const json_t *reply);
