@@ -6,6 +6,8 @@
  *   exit=N              ends with N before READY
  *   never-ready         lives, but never says READY
  *   ready-exit=N        says READY and ends with N
+ *   last-words=NAME     monitors NAME, stops the supervisor, says READY and ends with 3, the news
+ *                       unread
  *   ready-signal=N      says READY and dies of signal N
  *   ignore-term         does not hear SIGTERM
  *   term-exit=N         ends with N at SIGTERM
@@ -184,6 +186,19 @@ static void send_garbage(const char *what)
 	send_packet(&p, size);
 }
 
+/* The supervisor finds all of it at once when it goes on: READY, the end of file, the death. */
+static void say_last_words(const char *monitored)
+{
+	struct pollfd news = { .fd = CONTROL_FD, .events = POLLIN };
+
+	say(CONTROL_MONITOR, monitored, 0);
+	while (poll(&news, 1, -1) <= 0)
+		;
+	(void)kill(getppid(), SIGSTOP);
+	say(CONTROL_READY, "", 0);
+	_exit(3);
+}
+
 static void hand_on(int from, int to)
 {
 	struct control_packet p;
@@ -275,6 +290,8 @@ int main(void)
 		probe = connect_probe();
 	while (told("never-ready") != NULL)
 		(void)pause();
+	if (told("last-words") != NULL)
+		say_last_words(told("last-words"));
 	say(CONTROL_READY, "", 0);
 	after_ready();
 	live(probe);

@@ -247,12 +247,17 @@ class Tree:
         raise AssertionError(f"{name} is not {state}\n{self.text()}")
 
 
+def stat_of(pid):
+    """The state letter of a process, None when there is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
 def alive(pid):
     """Whether the process is there and no zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
+    return stat_of(pid) not in (None, "Z")
 
 
 def until(condition, timeout=TIMEOUT):

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from conftest import alive, until
+from conftest import alive, stat_of, until
 
 
 def test_children_start_in_order_each_after_the_one_before_is_ready(start):
@@ -107,6 +107,18 @@ def test_failed_starts_are_forgotten_once_it_was_up(start):
     tree.expect("child.died", name="b", next="restart")
     assert tree.expect("child.died", name="b", next="retry").attempt == "1"
     tree.stop()
+
+
+def test_last_words_are_heard(start):
+    """READY and the death are found at once, with news that the child never read: it was up."""
+    tree = start("one_for_one", {"b": "last-words=a"})
+    tree.expect("child.start", name="b")
+    until(lambda: stat_of(tree.process.pid) == "T" and not alive(tree.pid("b")))
+    tree.behave("b")
+    tree.process.send_signal(signal.SIGCONT)
+    tree.expect("child.up", name="b", generation=1)
+    tree.expect("child.died", name="b", generation=1, next="restart", reason="exit 3")
+    tree.up().stop()
 
 
 def test_a_start_that_takes_too_long_is_killed_and_the_others_go_on(start):

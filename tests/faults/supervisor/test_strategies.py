@@ -51,6 +51,18 @@ def test_rest_for_one_widens_when_an_earlier_one_dies_meanwhile(start):
     tree.stop()
 
 
+def test_a_death_during_the_start_of_a_group_starts_it_again(start):
+    tree = start("one_for_all", {"c": "never-ready"})
+    tree.expect("child.start", name="c")
+    tree.behave("c")
+    died = kill(tree, "a")
+    tree.up()
+    assert since(tree, died)[:6] == [
+        ("child.stopped", "c"), ("child.stopped", "t"), ("child.stopped", "b"),
+        ("child.up", "a"), ("child.up", "b"), ("child.up", "c")]
+    tree.stop()
+
+
 def test_a_sibling_that_dies_while_it_is_to_be_stopped_counts_once(start):
     tree = start("one_for_all", {"c": "ignore-term"}).up()
     kill(tree, "a")
