@@ -52,8 +52,12 @@ void control_close(struct supervisor *s, struct node *n)
 	news_forget(s, n);
 	free(n->link.reply);
 	n->link.reply = NULL;
-	if (n->link.fd >= 0)
-		(void)close(n->link.fd); /* leaves the epoll set with it */
+	if (n->link.fd < 0)
+		return;
+	/* Closing is not enough: a child that was just forked holds the same socket until it has
+	 * execed, and epoll would go on to speak of a node that may be freed by then. */
+	(void)epoll_ctl(s->epoll_fd, EPOLL_CTL_DEL, n->link.fd, NULL);
+	(void)close(n->link.fd);
 	n->link.fd = -1;
 }
 
