@@ -42,7 +42,7 @@ SANITIZER_OPTIONS = {
     "ASAN_OPTIONS": "abort_on_error=0:exitcode=99",
     "UBSAN_OPTIONS": "print_stacktrace=1",
     "LSAN_OPTIONS": f"suppressions={ROOT}/tests/support/lsan.supp",
-    "TSAN_OPTIONS": "exitcode=99",
+    "TSAN_OPTIONS": f"exitcode=99:suppressions={ROOT}/tests/support/tsan.supp",
 }
 
 # --- the actor ---------------------------------------------------------------------------------
