@@ -57,7 +57,7 @@ int feed_open(struct feed *feed, struct actor *self, const struct feed_callbacks
 	      void *context) __attribute__((warn_unused_result));
 void feed_close(struct feed *feed);
 
-/* Makes l listen to a topic, to what is later than `after`. Returns 0 or -ENOMEM. */
+/* Makes l listen to a topic, to what is later than `after`. Returns what topics_join() does. */
 int feed_join(struct feed *feed, struct listener *l, const char *topic, int64_t after)
 	__attribute__((warn_unused_result));
 void feed_leave(struct feed *feed, struct listener *l);

@@ -80,8 +80,8 @@ static void on_room(struct ws_conn *conn)
 	struct session *s = ws_conn_state(conn);
 	struct seat *seat;
 
-	LIST_FOREACH(seat, &s->seats, link)
-	feed_room(s->all->feed, &seat->listener);
+	LIST_FOREACH (seat, &s->seats, link)
+		feed_room(s->all->feed, &seat->listener);
 }
 
 static void on_close(struct ws_conn *conn)

@@ -55,7 +55,7 @@ void *session_state(struct session *s);
 void session_answer(struct session *s, char *text);
 
 /* Listens to a topic, to what is later than `after` (FEED_FROM_NOW). Returns the listener, which
- * ends with session_leave() or with the session, or NULL when out of memory. */
+ * ends with session_leave() or with the session. NULL: out of memory, or the name is too long. */
 struct listener *session_listen(struct session *s, const char *topic, int64_t after);
 void session_leave(struct session *s, struct listener *l);
 

@@ -48,8 +48,7 @@ static bool span(const struct topic *topic, int64_t *foremost, int64_t *hindmost
 	const struct subscription *sub;
 	bool any = false;
 
-	TAILQ_FOREACH(sub, &topic->subs, link)
-	{
+	TAILQ_FOREACH (sub, &topic->subs, link) {
 		if (!ready(sub))
 			continue;
 		if (!any || sub->cursor > *foremost)
@@ -126,8 +125,11 @@ static struct topic *topic_get(struct topics *t, const char *name)
 
 int topics_join(struct topics *t, const char *name, struct subscription *sub)
 {
-	struct topic *topic = topic_get(t, name);
+	struct topic *topic;
 
+	if (strlen(name) >= TOPIC_NAME_SIZE)
+		return -ENAMETOOLONG;
+	topic = topic_get(t, name);
 	if (topic == NULL)
 		return -ENOMEM;
 	sub->topic = topic;
@@ -211,11 +213,10 @@ void topics_ring_all(struct topics *t, bool (*has_room)(struct subscription *sub
 	struct subscription *sub;
 	struct topic *topic;
 
-	TAILQ_FOREACH(topic, &t->all, link)
-	{
-		TAILQ_FOREACH(sub, &topic->subs, link)
-		if (sub->stalled && has_room(sub))
-			topics_resume(t, sub);
+	TAILQ_FOREACH (topic, &t->all, link) {
+		TAILQ_FOREACH (sub, &topic->subs, link)
+			if (sub->stalled && has_room(sub))
+				topics_resume(t, sub);
 		set_due(t, topic);
 	}
 }
@@ -325,8 +326,7 @@ static void deal(struct topic *topic, const struct event *event, topics_deliver_
 	bool first = true;
 
 	topic->brought = true;
-	TAILQ_FOREACH(sub, &topic->subs, link)
-	{
+	TAILQ_FOREACH (sub, &topic->subs, link) {
 		if (!ready(sub) || sub->cursor < topic->from || sub->cursor >= event->seq)
 			continue;
 		if (fn(sub, event, first, context))
@@ -343,9 +343,9 @@ static void skip_forgotten(struct topic *topic, int64_t known)
 {
 	struct subscription *sub;
 
-	TAILQ_FOREACH(sub, &topic->subs, link)
-	if (ready(sub) && sub->cursor >= topic->from && sub->cursor < known)
-		sub->cursor = known;
+	TAILQ_FOREACH (sub, &topic->subs, link)
+		if (ready(sub) && sub->cursor >= topic->from && sub->cursor < known)
+			sub->cursor = known;
 }
 
 /* When the read was cut short, what it brought nothing of is read again with the others, what it

@@ -21,7 +21,7 @@
 
 #include "proto/catalogue.h"
 
-/* Longest name of a topic, and its NUL. */
+/* Longest name of a topic that can be listened to, in bytes, and its NUL. */
 #define TOPIC_NAME_SIZE 129
 
 struct topic;
@@ -54,7 +54,7 @@ typedef bool topics_deliver_fn(struct subscription *sub, const struct event *eve
 void topics_init(struct topics *t);
 
 /* Makes sub, which is the caller's, listen to the topic called name; it gets nothing before it is
- * placed. Returns 0 or -ENOMEM. */
+ * placed. Returns 0, -ENAMETOOLONG or -ENOMEM. */
 int topics_join(struct topics *t, const char *name, struct subscription *sub)
 	__attribute__((warn_unused_result));
 

@@ -15,7 +15,6 @@
 #include <sys/queue.h>
 
 #include "actors/broadcaster/http_post.h"
-#include "actors/broadcaster/topics.h"
 #include "actors/broadcaster/webhook_message.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -35,13 +34,14 @@
 #define STOP_ABORT_MS	1200
 #define STOP_MS		2000
 #define REMEMBERED	1024 /* failing topics; a power of two */
+#define TOPIC_SIZE	513  /* 128 characters of any length */
 #define PROBLEM_SIZE	400
 
 /* An event that is under way. */
 struct delivery {
 	TAILQ_ENTRY(delivery) link;
 	struct webhook *webhook;
-	char topic[TOPIC_NAME_SIZE];
+	char topic[TOPIC_SIZE];
 	int64_t seq;
 	bool delivered;
 	int64_t retry_in_ms;

@@ -115,8 +115,8 @@ static void on_sweep(uv_timer_t *timer)
 	int64_t now = (int64_t)uv_now(server->config.loop);
 	struct ws_conn *conn;
 
-	TAILQ_FOREACH(conn, &server->conns, link)
-	check(conn, &server->config.limits, now);
+	TAILQ_FOREACH (conn, &server->conns, link)
+		check(conn, &server->config.limits, now);
 	if (server->accept_paused && server->listen_fd >= 0) {
 		server->accept_paused = false;
 		(void)uv_poll_start(&server->listener, UV_READABLE, on_connection);
@@ -318,8 +318,8 @@ void ws_server_stop(struct ws_server *server, void (*done)(void *context), void 
 	struct ws_conn *conn;
 
 	stop_listening(server);
-	TAILQ_FOREACH(conn, &server->conns, link)
-	ws_conn_close(conn, WS_GOING_AWAY, "going away");
+	TAILQ_FOREACH (conn, &server->conns, link)
+		ws_conn_close(conn, WS_GOING_AWAY, "going away");
 	server->stopped = done;
 	server->stopped_context = context;
 	ws_server_wake(server);

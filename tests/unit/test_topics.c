@@ -176,6 +176,21 @@ static void nobody_gets_anything_before_being_placed(void **state)
 	topics_leave(t, &r.sub);
 }
 
+static void a_name_that_is_too_long_is_no_topic(void **state)
+{
+	struct topics *t = *state;
+	struct reader r = {.room = 10};
+	char name[TOPIC_NAME_SIZE + 1];
+
+	memset(name, 'x', sizeof(name));
+	name[TOPIC_NAME_SIZE] = '\0';
+	assert_int_equal(topics_join(t, name, &r.sub), -ENAMETOOLONG);
+	name[TOPIC_NAME_SIZE - 1] = '\0';
+	assert_int_equal(topics_join(t, name, &r.sub), 0);
+	assert_string_equal(topics_name(&r.sub), name);
+	topics_leave(t, &r.sub);
+}
+
 static void a_bell_that_tells_nothing_new_is_not_followed(void **state)
 {
 	struct topics *t = *state;
@@ -480,6 +495,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_placed_subscription_gets_what_is_later),
 		TEST(nobody_gets_anything_before_being_placed),
+		TEST(a_name_that_is_too_long_is_no_topic),
 		TEST(a_bell_that_tells_nothing_new_is_not_followed),
 		TEST(the_foremost_do_not_wait_for_the_hindmost),
 		TEST(a_full_one_goes_on_where_it_stopped),
