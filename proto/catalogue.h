@@ -17,7 +17,7 @@ struct opt_int {
 	bool set;
 };
 
-#define OPT_INT_OF(v) ((struct opt_int){ .value = (v), .set = true })
+#define OPT_INT_OF(v) ((struct opt_int){.value = (v), .set = true})
 
 struct strs {
 	const char *const *items;
@@ -33,23 +33,30 @@ struct list {
 enum field_need { REQ, OPT, NUL };
 
 /* One struct per RECORD. */
-#define RECORD(name, doc)                   struct name {
-#define END(name)                           char end_of_record; };
-#define STR(name, min, max, need, doc)      const char *name;
-#define INT(name, min, max, need, doc)      int64_t name;
-#define OPT_INT(name, min, max, doc)        struct opt_int name;
-#define REAL(name, need, doc)               double name;
-#define BOOL(name, need, doc)               bool name;
-#define STRS(name, max, len, need, doc)     struct strs name;
-#define JSON(name, max, need, doc)          const char *name;
-#define OBJ(name, record, need, doc)        const struct record *name;
-#define LIST(name, record, max, need, doc)  struct { const struct record *items; size_t count; } name;
+#define RECORD(name, doc) struct name {
+#define END(name)                                                                                  \
+	char end_of_record;                                                                        \
+	}                                                                                          \
+	;
+#define STR(name, min, max, need, doc)	const char *name;
+#define INT(name, min, max, need, doc)	int64_t name;
+#define OPT_INT(name, min, max, doc)	struct opt_int name;
+#define REAL(name, need, doc)		double name;
+#define BOOL(name, need, doc)		bool name;
+#define STRS(name, max, len, need, doc) struct strs name;
+#define JSON(name, max, need, doc)	const char *name;
+#define OBJ(name, record, need, doc)	const struct record *name;
+#define LIST(name, record, max, need, doc)                                                         \
+	struct {                                                                                   \
+		const struct record *items;                                                        \
+		size_t count;                                                                      \
+	} name;
 #include "proto/messages_expand.h"
 
 enum msg_id {
 	MSG_NONE = 0, /* ends a table of clauses */
 #define CALL(id, method, receiver, request, reply, timeout_ms, flags, doc) MSG_##id,
-#define CAST(id, method, receiver, record, flags, doc)                     MSG_##id,
+#define CAST(id, method, receiver, record, flags, doc)			   MSG_##id,
 #include "proto/messages_expand.h"
 	MSG_COUNT
 };
@@ -81,17 +88,17 @@ struct field {
 	size_t name_len;
 	enum field_type type;
 	enum field_need need;
-	size_t offset;               /* in the struct */
-	int64_t min;                 /* STR: characters; INT: value */
-	int64_t max;                 /* STR: characters; INT: value; STRS, LIST: items; JSON: bytes */
-	int64_t item_max;            /* STRS: characters of one item */
+	size_t offset;	  /* in the struct */
+	int64_t min;	  /* STR: characters; INT: value */
+	int64_t max;	  /* STR: characters; INT: value; STRS, LIST: items; JSON: bytes */
+	int64_t item_max; /* STRS: characters of one item */
 	const struct record *record; /* OBJ, LIST: what is nested */
 	const char *doc;
 };
 
 struct record {
 	const char *name;
-	size_t size;                         /* of the struct */
+	size_t size;			     /* of the struct */
 	const struct field *(*fields)(void); /* the table, at most RECORD_FIELDS_MAX fields */
 	const char *doc;
 };
@@ -106,7 +113,7 @@ struct message {
 	const char *receiver; /* an actor's name; "fetcher": one of the fetcher:USER */
 	const struct record *request;
 	const struct record *reply; /* NULL for a cast */
-	int64_t timeout_ms;         /* how long a caller waits unless it says otherwise */
+	int64_t timeout_ms;	    /* how long a caller waits unless it says otherwise */
 	unsigned flags;
 	const char *doc;
 };
@@ -121,7 +128,7 @@ const struct message *message_by_method(const char *method);
 extern const struct record *const all_records[];
 
 /* The description of a record by its struct's name: RECORD_OF(job). */
-#define RECORD_OF(name) (&record_##name)
+#define RECORD_OF(name)	  (&record_##name)
 #define RECORD(name, doc) extern const struct record record_##name;
 #include "proto/messages_expand.h"
 

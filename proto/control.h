@@ -13,8 +13,8 @@
  *   - SIGTERM asks it to stop: it finishes what it accepted, and exits with 0 within the child
  *     spec's shutdown time. Then comes SIGKILL.
  *   - MONITOR name: from now on the child gets UP and DOWN of that name, and at once the one that
- *     holds. News are coalesced for a child that does not read: it may see only the last DOWN and UP,
- *     never an UP of a generation that is gone without the DOWN of it.
+ *     holds. News are coalesced for a child that does not read: it may see only the last DOWN and
+ * UP, never an UP of a generation that is gone without the DOWN of it.
  *   - Requests have a ref; the answer is a REPLY with the same ref. Only children whose spec says
  *     so (may_control) are served.
  *
@@ -25,8 +25,8 @@
 
 #include <stdint.h>
 
-#define CONTROL_FD             3
-#define CONTROL_VERSION        1
+#define CONTROL_FD	       3
+#define CONTROL_VERSION	       1
 #define CONTROL_NAME_SIZE      64 /* with its NUL */
 #define CONTROL_REASON_SIZE    128
 #define CONTROL_HEARTBEAT_MS   500
@@ -40,12 +40,12 @@ enum control_type {
 	CONTROL_HEARTBEAT, /* value: 1 while degraded, else 0; reason: why */
 	CONTROL_MONITOR,   /* name */
 	/* child to supervisor, requests */
-	CONTROL_START_CHILD,     /* name: the new child, "PREFIX:ARGUMENT"; the dynamic supervisor is
-				  * the one whose template has that prefix. -EEXIST, -ENOSPC, -ENOENT */
+	CONTROL_START_CHILD, /* name: the new child, "PREFIX:ARGUMENT"; the dynamic supervisor is
+			      * the one whose template has that prefix. -EEXIST, -ENOSPC, -ENOENT */
 	CONTROL_TERMINATE_CHILD, /* name: stop a dynamic child in order and forget it. -ENOENT */
-	CONTROL_KILL_CHILD,      /* name: SIGKILL; its restart type decides what follows. -ENOENT,
+	CONTROL_KILL_CHILD,	 /* name: SIGKILL; its restart type decides what follows. -ENOENT,
 				  * -ESRCH when it is not running */
-	CONTROL_NEXT_CHILD,      /* value: index from 0; answered with control_child, -ENOENT at the
+	CONTROL_NEXT_CHILD,	 /* value: index from 0; answered with control_child, -ENOENT at the
 				  * end. Indices stay valid while no child is added or forgotten */
 	/* supervisor to child */
 	CONTROL_UP,    /* name, generation */
@@ -54,23 +54,23 @@ enum control_type {
 };
 
 enum control_child_state {
-	CHILD_STOPPED,     /* not running, and not to be */
-	CHILD_WAITING,     /* its turn to start has not come */
-	CHILD_STARTING,    /* forked, not ready */
-	CHILD_UP,          /* ready */
-	CHILD_DEGRADED,    /* ready, and says that something outside is missing */
-	CHILD_STOPPING,    /* asked to stop */
-	CHILD_BACKOFF,     /* failed to start; tried again later */
+	CHILD_STOPPED,	   /* not running, and not to be */
+	CHILD_WAITING,	   /* its turn to start has not come */
+	CHILD_STARTING,	   /* forked, not ready */
+	CHILD_UP,	   /* ready */
+	CHILD_DEGRADED,	   /* ready, and says that something outside is missing */
+	CHILD_STOPPING,	   /* asked to stop */
+	CHILD_BACKOFF,	   /* failed to start; tried again later */
 	CHILD_QUARANTINED, /* kept dying; not tried again until somebody asks */
 };
 
 struct control_child {
 	char supervisor[CONTROL_NAME_SIZE]; /* empty for the root */
-	uint64_t generation;                /* starts so far */
-	int64_t pid;                        /* 0 when it is not running */
-	int64_t up_since_ms;                /* CLOCK_MONOTONIC; 0 when it is not up */
+	uint64_t generation;		    /* starts so far */
+	int64_t pid;			    /* 0 when it is not running */
+	int64_t up_since_ms;		    /* CLOCK_MONOTONIC; 0 when it is not up */
 	uint64_t restarts;
-	uint32_t state;         /* enum control_child_state */
+	uint32_t state;		/* enum control_child_state */
 	uint32_t is_supervisor; /* 1: a supervisor, 0: a worker */
 };
 

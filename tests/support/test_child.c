@@ -189,7 +189,7 @@ static void send_garbage(const char *what)
 /* The supervisor finds all of it at once when it goes on: READY, the end of file, the death. */
 static void say_last_words(const char *monitored)
 {
-	struct pollfd news = { .fd = CONTROL_FD, .events = POLLIN };
+	struct pollfd news = {.fd = CONTROL_FD, .events = POLLIN};
 
 	say(CONTROL_MONITOR, monitored, 0);
 	while (poll(&news, 1, -1) <= 0)
