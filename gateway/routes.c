@@ -13,6 +13,7 @@
 /* Whoever waits for HH waits longer. */
 #define HH_TIMEOUT_MS	  25000
 #define TIMEOUT_MS	  10000
+#define TREE_TIMEOUT_MS	  5000
 #define HEALTH_TIMEOUT_MS 3000
 
 /* --- answers --- */
@@ -178,7 +179,7 @@ const struct route routes[] = {
 	{ "PUT",    "/api/schedules/:user_id",       MSG_SCHEDULE_PUT,    TIMEOUT_MS,        ROUTE_BODY,  answer_schedule },
 	{ "DELETE", "/api/schedules/:user_id",       MSG_SCHEDULE_DELETE, TIMEOUT_MS,        0,           answer_success },
 	{ "POST",   "/api/schedules/:user_id/fetch", MSG_SCHEDULE_FETCH,  TIMEOUT_MS,        0,           answer_schedule },
-	{ "GET",    "/api/tree",                     MSG_TREE_STATE,      TIMEOUT_MS,        ROUTE_VITAL, answer_success },
+	{ "GET",    "/api/tree",                     MSG_TREE_STATE,      TREE_TIMEOUT_MS,   ROUTE_VITAL, answer_success },
 	{ .verb = NULL },
 };
 /* clang-format on */
