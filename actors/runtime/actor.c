@@ -306,6 +306,7 @@ int actor_main(const struct actor_spec *spec)
 	}
 	log_open(self.name, self.generation);
 	log_set_level((enum log_level)log_level_parse(setting_text(LOG_LEVEL)));
+	(void)signal(SIGPIPE, SIG_IGN); /* libraries write to what others close: TLS, the log */
 	zeromq_setup();
 	rc = actor_birth(&self);
 	if (rc < 0) {

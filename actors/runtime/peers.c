@@ -161,20 +161,23 @@ static int request_send(struct request *request)
 	return wire_send(peer->port->socket, NULL, &envelope, request->bytes, request->len);
 }
 
-/* Sends what is queued, in order, as far as ZeroMQ takes it. A send may swallow the signal that an
- * answer came, so the port is looked at again. */
+/* Sends what is queued, in order, as far as ZeroMQ takes it. A send, also one that fails, may
+ * swallow the signal that an answer came, so the port is looked at again. */
 static void peer_flush(struct peer *peer)
 {
 	struct request *next;
+	int rc;
 
 	for (struct request *request = peer->first; request != NULL; request = next) {
 		next = request->next;
 		if (request->state != REQUEST_QUEUED)
 			continue;
-		if (request_send(request) < 0)
-			return; /* not connected yet, or its mailbox is full: POLLOUT wakes us */
+		rc = request_send(request);
+		if (rc == 0 || rc == -EAGAIN)
+			peer->port->dirty = true;
+		if (rc < 0)
+			return; /* its mailbox is full, or it is gone: POLLOUT wakes us */
 		peer->self->count.sent++;
-		peer->port->dirty = true;
 		request->state = REQUEST_SENT;
 		if (request->fn == NULL) {
 			request_unlink(request);
@@ -285,8 +288,12 @@ static void peer_drain(struct port *port)
 		int rc = wire_receive(port->socket, false, &wire);
 
 		if (rc == WIRE_NOTHING) {
-			if (peer_has_queued(peer) && (zsock_events(port->socket) & ZMQ_POLLOUT))
+			int events = peer_has_queued(peer) ? zsock_events(port->socket) : 0;
+
+			if (events & ZMQ_POLLOUT)
 				peer_flush(peer);
+			if (events & ZMQ_POLLIN) /* came since; its signal is spent */
+				port->dirty = true;
 			if (peer->first == NULL && peer_is_one_of_many(peer))
 				port_close(&peer->port); /* and with it port */
 			return;

@@ -5,6 +5,7 @@ the supervisor), the scheduler (passes calls on). Their peers are fakes.
 """
 import os
 import random
+import signal
 import socket
 import subprocess
 import sys
@@ -556,6 +557,12 @@ def test_actor_is_no_program_to_start_by_hand():
     done = subprocess.run([str(BUILD / "libexec/telemetry")], env={}, capture_output=True,
                           text=True)
     assert done.returncode == 64 and "ugtj server" in done.stderr
+
+
+def test_broken_pipe_of_a_library_is_survived(telemetry):
+    telemetry.signal(signal.SIGPIPE)
+    telemetry.signal(signal.SIGINT)  # ctrl-C is the supervisor's
+    assert telemetry.call("tree.state")["node"]
 
 
 def test_unknown_control_packets_are_survived(telemetry):
