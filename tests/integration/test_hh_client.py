@@ -345,7 +345,7 @@ def test_an_hh_that_is_down_is_left_alone(hh, client):
 
 def test_hears_that_hh_is_back_though_nobody_asks(hh, client):
     open_circuit(hh, client)
-    client.wait_state(15, circuit="half_open")
+    client.wait_degraded()
     hh.well()
     client.wait_well(15)
     assert client.state()["circuit"] == "closed"

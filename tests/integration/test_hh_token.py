@@ -18,11 +18,18 @@ USER = "0f8fad5b-d9cb-469f-a165-70867728950e"
 APPLICATION_TOKEN = re.compile(r"APPL[0-9A-F]{60}")
 
 
-@pytest.fixture
-def hh():
+@pytest.fixture(scope="module")
+def the_hh():
     one = Hh()
     yield one
     one.stop()
+
+
+@pytest.fixture
+def hh(the_hh):
+    """HH, which last gave a token to the application long ago."""
+    the_hh.control("clock", {"advance_s": 400})
+    return the_hh.fresh()
 
 
 @pytest.fixture
