@@ -122,7 +122,7 @@ void json_buffer_real(struct json_buffer *b, double number)
 
 	for (int digits = 15; digits <= 17; digits++) {
 		len = snprintf(text, sizeof(text), "%.*g", digits, number);
-		if (memcmp(&number, &(double){strtod(text, NULL)}, sizeof(number)) == 0)
+		if (strtod(text, NULL) == number)
 			break;
 	}
 	json_buffer_raw(b, text, (size_t)len);

@@ -25,8 +25,9 @@ static size_t count_records(void)
 {
 	size_t count = 0;
 
-	while (all_records[count] != NULL)
-		count++;
+	do {
+		count++; /* there is one, or nothing could be sent */
+	} while (all_records[count] != NULL);
 	return count;
 }
 
