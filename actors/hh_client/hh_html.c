@@ -10,7 +10,6 @@
 #include "actors/hh_client/hh_html.h"
 
 #include <libxml/HTMLparser.h>
-#include <libxml/parserInternals.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -217,7 +216,7 @@ static size_t readable(const char *html)
 
 static int parse(const char *html, size_t len, struct writer *w)
 {
-	htmlParserCtxtPtr parser = htmlCreateMemoryParserCtxt(html, (int)len);
+	htmlParserCtxtPtr parser = htmlNewParserCtxt();
 
 	if (parser == NULL)
 		return -1;
@@ -229,10 +228,11 @@ static int parse(const char *html, size_t len, struct writer *w)
 	parser->sax->endElement = on_end;
 	parser->userData = w;
 	w->parser = parser;
-	(void)xmlSwitchEncoding(parser, XML_CHAR_ENCODING_UTF8);
-	(void)htmlCtxtUseOptions(parser, HTML_PARSE_NOERROR | HTML_PARSE_NOWARNING |
-						 HTML_PARSE_NONET | HTML_PARSE_RECOVER);
-	(void)htmlParseDocument(parser); /* that it is bad HTML is nothing to stop for */
+	/* Without functions that would build one there is no document; that the HTML is bad is
+	 * nothing to stop for. */
+	(void)htmlCtxtReadMemory(parser, html, (int)len, NULL, "UTF-8",
+				 HTML_PARSE_NOERROR | HTML_PARSE_NOWARNING | HTML_PARSE_NONET |
+					 HTML_PARSE_RECOVER);
 	htmlFreeParserCtxt(parser);
 	return 0;
 }
