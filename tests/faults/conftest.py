@@ -11,11 +11,22 @@ from support.pg import Postgres  # noqa: E402
 from support.system import Simulator, Subscriber, System  # noqa: E402
 
 
+@pytest.fixture(scope="session")
+def cluster():
+    with Postgres() as one:
+        yield one
+
+
 @pytest.fixture
-def postgres():
-    cluster = Postgres()
+def postgres(cluster):
+    """A database of the test's own; the test may stop and start the server."""
+    name = f"test_{uuid.uuid4().hex}"
+    cluster.create_database(name)
+    cluster.database = name
     yield cluster
-    cluster.close()
+    if cluster.process is None:
+        cluster.start()
+    cluster.drop_database(name)
 
 
 @pytest.fixture
