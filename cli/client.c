@@ -115,8 +115,9 @@ static int receive_answer(zsock_t *dealer, const struct message *m, json_t **ans
 static int server_port(int64_t *port)
 {
 	char path[4096];
+	char line[16];
 	FILE *file;
-	int rc;
+	int rc = -ENOENT;
 
 	*port = setting_int(ZMQ_PORT);
 	if (*port != 0)
@@ -125,7 +126,10 @@ static int server_port(int64_t *port)
 	file = fopen(path, "re");
 	if (file == NULL)
 		return -errno;
-	rc = fscanf(file, "%5" SCNd64, port) == 1 ? 0 : -ENOENT;
+	if (fgets(line, sizeof(line), file) != NULL)
+		*port = strtoll(line, NULL, 10);
+	if (*port > 0)
+		rc = 0;
 	(void)fclose(file);
 	return rc;
 }
