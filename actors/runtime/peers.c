@@ -14,7 +14,7 @@
 
 #define WAITING_MAX	   20000
 #define BATCH		   64
-#define DEATHS_MAX	   5	/* of its receivers, and a request is not sent again */
+#define DEATHS_MAX	   25	/* of its receivers, and a request is not sent again */
 #define CAST_PATIENCE_MS   5000 /* how long a cast waits for its connection */
 
 #define ANSWER_ARENA_BYTES (CODEC_MESSAGE_MAX_BYTES * 4)
@@ -336,7 +336,9 @@ static void peer_connect(struct peer *peer)
 }
 
 /* Whether request is sent to the next generation, too. One that was there at every death may well
- * be what kills: without an end to it, it would wear out the restarts of the whole tree. */
+ * be what kills: without an end to it, it would wear out the restarts of the whole tree. The end is
+ * far below the root's intensity, and far above what an innocent request lives through while an
+ * operator, or a test, kills its receiver again and again. */
 static bool survives_death(struct request *request)
 {
 	if ((request->message->flags & MESSAGE_IDEMPOTENT) == 0)
