@@ -5,7 +5,7 @@
 
 Starts a system of its own on loopback (PostgreSQL, the simulator, the server; UGTJ_BUILD_DIR says which
 build), and bench/bare_civetweb with the answer of each path. wrk asks both in turn, with connections
-kept alive. Prints medians and their ratios. Health asks PostgreSQL each time; a search of a page goes to
+kept alive. Needs Debian's wrk. Prints medians and their ratios. Health asks PostgreSQL each time; a search of a page goes to
 the simulator, whose pace (it is Python) is shared by those who ask for the same at the same time.
 """
 import argparse

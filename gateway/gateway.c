@@ -33,6 +33,7 @@
 #define DRAIN_FRESH_MS	1000 /* who connected and says nothing for so long is not waited for */
 #define DRAIN_ANSWER_MS 4500 /* whoever still waits then is told to come again ... */
 #define DRAIN_MAX_MS	5500 /* ... and the answers have so long to get out */
+#define HANG_UP_MAX_MS	200  /* for idle connections to close */
 
 struct gateway {
 	struct auth auth;
@@ -42,6 +43,7 @@ struct gateway {
 	struct actor_timer *retry;
 	struct actor_timer *drain;
 	int64_t stop_began_ms;
+	int64_t hung_up_ms; /* when; 0: not yet */
 	unsigned idle_polls;
 	uv_work_t stopping; /* server_stop(), which blocks, in a thread of libuv's */
 	bool bridge_is_open;
@@ -181,12 +183,9 @@ static void end_server(struct actor *self)
 		actor_stopped(self); /* terminate does it */
 }
 
-static void on_drain(struct actor *self, void *context)
+/* Whether all is answered, or has had its time. */
+static bool is_drained(struct gateway *g, int64_t took_ms)
 {
-	struct gateway *g = actor_state(self);
-	const int64_t took_ms = clock_mono_ms() - g->stop_began_ms;
-
-	(void)context;
 	/* Twice in a row: a connection on its way from the kernel to a thread is seen by neither.
 	 */
 	if (server_is_idle(&g->server, took_ms < DRAIN_FRESH_MS))
@@ -195,10 +194,23 @@ static void on_drain(struct actor *self, void *context)
 		g->idle_polls = 0;
 	if (took_ms >= DRAIN_ANSWER_MS)
 		bridge_shut(&g->bridge);
-	if (g->idle_polls < 2 && took_ms < DRAIN_MAX_MS)
-		return;
-	log_info("gateway.drained", "ms=%lld", (long long)took_ms);
-	end_server(self);
+	return g->idle_polls >= 2 || took_ms >= DRAIN_MAX_MS;
+}
+
+static void on_drain(struct actor *self, void *context)
+{
+	struct gateway *g = actor_state(self);
+	const int64_t now_ms = clock_mono_ms();
+
+	(void)context;
+	if (g->hung_up_ms == 0 && is_drained(g, now_ms - g->stop_began_ms)) {
+		log_info("gateway.drained", "ms=%lld", (long long)(now_ms - g->stop_began_ms));
+		server_hang_up(&g->server);
+		g->hung_up_ms = now_ms;
+	}
+	if (g->hung_up_ms != 0 &&
+	    (atomic_load(&g->server.open) == 0 || now_ms - g->hung_up_ms >= HANG_UP_MAX_MS))
+		end_server(self);
 }
 
 static void gateway_stop(struct actor *self)

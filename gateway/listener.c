@@ -1,4 +1,4 @@
-/* listener.c - see listener.h. civetweb does not tell the descriptor, so it is looked for. */
+/* listener.c - see listener.h. civetweb does not tell its descriptors, so they are looked for. */
 #include "gateway/listener.h"
 
 #include <arpa/inet.h>
@@ -15,19 +15,25 @@
 #define TCP_FLAG_SYN	 0x02
 #define TCP_FLAG_ACK	 0x10
 
-static bool listens_on(int fd, int port)
+static bool is_at(int fd, int port)
 {
 	struct sockaddr_in address = {0};
-	socklen_t address_len = sizeof(address);
-	int listening = 0;
-	socklen_t len = sizeof(listening);
+	socklen_t len = sizeof(address);
 
-	return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) == 0 && listening &&
-	       getsockname(fd, (struct sockaddr *)&address, &address_len) == 0 &&
+	return getsockname(fd, (struct sockaddr *)&address, &len) == 0 &&
 	       address.sin_family == AF_INET && ntohs(address.sin_port) == port;
 }
 
-int listener_find(int port)
+static bool listens(int fd)
+{
+	int listening = 0;
+	socklen_t len = sizeof(listening);
+
+	return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) == 0 && listening;
+}
+
+/* Calls fn for each socket at port until it returns true; gives that one, or -1. */
+static int each_socket(int port, bool (*fn)(int fd))
 {
 	DIR *fds = opendir("/proc/self/fd");
 	const struct dirent *entry;
@@ -39,11 +45,28 @@ int listener_find(int port)
 		char *end;
 		long fd = strtol(entry->d_name, &end, 10);
 
-		if (end != entry->d_name && *end == '\0' && listens_on((int)fd, port))
+		if (end != entry->d_name && *end == '\0' && is_at((int)fd, port) && fn((int)fd))
 			found = (int)fd;
 	}
 	(void)closedir(fds);
 	return found;
+}
+
+int listener_find(int port)
+{
+	return each_socket(port, listens);
+}
+
+static bool hang_up(int fd)
+{
+	if (!listens(fd))
+		(void)shutdown(fd, SHUT_RD); /* fails only for what is closed already */
+	return false;
+}
+
+void listener_hang_up(int port)
+{
+	(void)each_socket(port, hang_up);
 }
 
 /* The filter of a TCP socket sees the segment from its header on. Only what opens a connection is

@@ -213,6 +213,11 @@ bool server_is_idle(const struct server *server, bool patient)
 	return atomic_load(&server->busy) == 0;
 }
 
+void server_hang_up(const struct server *server)
+{
+	listener_hang_up(server->port);
+}
+
 void server_stop(struct server *server)
 {
 	if (server->civetweb == NULL)

@@ -50,6 +50,10 @@ void server_drain(struct server *server);
  * have sent nothing so far. */
 bool server_is_idle(const struct server *server, bool patient);
 
+/* [loop] Ends the connections that nobody uses. Call it when the server is idle, and wait until
+ * none is open. */
+void server_hang_up(const struct server *server);
+
 /* Ends all threads and closes all connections. Blocks until it is done, so not in the loop's thread
  * while requests wait for it. Not started is fine. */
 void server_stop(struct server *server);

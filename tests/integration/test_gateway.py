@@ -642,28 +642,34 @@ def test_a_stop_answers_what_was_let_in(gateway):
     idle.close()
 
 
-def test_a_stop_under_load_resets_nobody(gateway):
-    """Clients that connect anew for each request: all are answered, or not let in."""
+@pytest.mark.parametrize("connection", ["close", "keep-alive"])
+def test_a_stop_under_load_resets_nobody(gateway, connection):
+    """Clients that ask and ask, on one connection or on a new one each time: all are answered, or not
+    let in."""
     answers(gateway, "store", "store.ping", {"db": "up"})
     port, wrong, served, ending = gateway.port, [], [], threading.Event()
 
     def client():
+        one = None
         while not ending.is_set():
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=0.5)
+            if one is None:
+                one = http.client.HTTPConnection("127.0.0.1", port, timeout=0.5)
+                try:
+                    one.connect()
+                except OSError:
+                    return  # not let in: the stop has begun
             try:
-                connection.connect()
-            except OSError:
-                return  # not let in: the stop has begun
-            try:
-                connection.request("GET", HEALTH, headers={"Connection": "close"})
-                connection.sock.settimeout(20)
-                answer = connection.getresponse()
+                one.request("GET", HEALTH, headers={"Connection": connection})
+                one.sock.settimeout(20)
+                answer = one.getresponse()
                 served.append(answer.status)
                 assert answer.status == 200 and answer.read()
             except (OSError, http.client.HTTPException) as error:
                 wrong.append(repr(error))
-            finally:
-                connection.close()
+                return
+            if answer.headers["Connection"] == "close":
+                one.close()
+                one = None
 
     clients = [threading.Thread(target=client) for _ in range(16)]
     for one in clients:
@@ -677,9 +683,17 @@ def test_a_stop_under_load_resets_nobody(gateway):
     assert wrong == [] and set(served) == {200}
 
 
-def test_a_stop_is_quick_when_nothing_is_open(gateway):
+def test_a_stop_is_quick_and_closes_idle_connections_in_order(gateway):
+    answers(gateway, "store", "store.ping", {"db": "up"})
+    idle = [gateway.connect() for _ in range(5)]
+    for one in idle:
+        assert gateway.ask("GET", HEALTH, connection=one)[1]["Connection"] == "keep-alive"
     began = time.monotonic()
-    gateway.stop()
+    gateway.terminate()
+    for one in idle:
+        assert one.sock.recv(1) == b"", "the end of the stream, no reset"
+        one.close()
+    assert gateway.wait_exit() == 0
     assert time.monotonic() - began < 1.5
 
 
