@@ -3,6 +3,8 @@ import errno
 import signal
 import time
 
+import pytest
+
 from conftest import KILL_CHILD, NEXT_CHILD, START_CHILD, TERMINATE_CHILD
 
 
@@ -56,11 +58,17 @@ def test_a_failed_start_is_no_news(start):
     tree.stop()
 
 
-def test_news_for_a_monitor_that_sleeps_are_coalesced(start):
+@pytest.mark.parametrize("fits_last", ["UP", "DOWN"])
+def test_news_for_a_monitor_that_sleeps_are_coalesced(start, fits_last):
     """However often b comes and goes: its last generation is told, and no UP without the DOWN."""
     tree = start("one_for_one", MAX_RESTARTS=1000, MAX_SECONDS=60).up()
     tree.monitor("b")
+    tree.monitor("a")
     tree.kill("probe", signal.SIGSTOP)
+    if fits_last == "UP":
+        tree.behave("a", "exit=1")  # its DOWN moves those of b by one place
+        tree.kill("a")
+        tree.expect("child.died", name="a")
     for _ in range(200):
         tree.kill_and_wait("b")
     tree.kill("probe", signal.SIGCONT)

@@ -58,6 +58,20 @@ def test_nobody_is_blamed_for_our_own_sleep(start):
     tree.stop()
 
 
+def test_nobody_is_blamed_when_all_slept(start):
+    """The machine was suspended: whoever wakes first must give the others time."""
+    tree = start("watched").up()
+    tree.kill("a", signal.SIGSTOP)
+    tree.process.send_signal(signal.SIGSTOP)
+    time.sleep(2.5)  # longer than the heartbeat's limit
+    tree.process.send_signal(signal.SIGCONT)
+    tree.expect("loop.late")
+    tree.kill("a", signal.SIGCONT)
+    time.sleep(1.5)  # a whole limit more
+    assert tree.all("child.kill") == [] and tree.state("a") == "up"
+    tree.stop()
+
+
 @pytest.mark.parametrize("what, words", [
     ("size", "a packet of the wrong size"), ("version", "a packet of another version"),
     ("type", "a packet of a type that it may not send"), ("name", "a text without an end")])
