@@ -11,7 +11,7 @@
  * ERR_TIMEOUT at the deadline, or ERR_DOWN when the receiver died. (Only the end of the actor
  * itself comes before that: then it is not called, and terminate() frees what context points to.) A
  * message that is idempotent in the catalogue is not failed by a death: it waits for the next
- * generation within its deadline (but one that has seen five die is not sent again). A call made
+ * generation within its deadline (one that has seen many die is not sent again). A call made
  * while handling a call carries that call's trace id on.
  *
  * Answers. A handler of a call answers it with actor_reply() or actor_refuse(), at once or later,
