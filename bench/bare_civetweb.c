@@ -2,8 +2,8 @@
  *
  *     bare_civetweb FILE THREADS
  *
- * The peer of bench/http_bench.py: the gateway's options and bytes, and none of its work. Prints its
- * port, and ends with its standard input.
+ * The peer of bench/http_bench.py: the gateway's options and bytes, and none of its work. Prints
+ * its port, and ends with its standard input.
  */
 #include <civetweb.h>
 #include <stdio.h>

@@ -1,12 +1,12 @@
 #!/usr/bin/python3
-"""HTTP through the gateway: requests a second, beside civetweb that gives the same bytes and does nothing.
+"""HTTP through the gateway: requests a second, beside civetweb giving the same bytes and doing nothing.
 
     bench/http_bench.py [--runs 5] [--seconds 4] [--connections 32] [--path health]
 
 Starts a system of its own on loopback (PostgreSQL, the simulator, the server; UGTJ_BUILD_DIR says which
-build), and bench/bare_civetweb with the answer of each path. wrk asks both in turn, with connections
-kept alive. Needs Debian's wrk. Prints medians and their ratios. Health asks PostgreSQL each time; a search of a page goes to
-the simulator, whose pace (it is Python) is shared by those who ask for the same at the same time.
+build), and bench/bare_civetweb with the answer of each path. wrk (a package of Debian) asks both in turn,
+with connections kept alive. Prints medians and their ratios. Health asks PostgreSQL each time; a search
+goes to the simulator, whose pace (it is Python) is shared by those who ask for the same at the same time.
 """
 import argparse
 import re
