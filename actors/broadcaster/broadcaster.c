@@ -38,8 +38,7 @@ struct broadcaster {
 	unsigned stopping;  /* what has not stopped yet */
 };
 
-/* --- listening ---------------------------------------------------------------------------------
- */
+/* --- listening --- */
 
 /* Whoever wants to know where we listen reads it in RUN_DIR; written whole or not at all. */
 static void write_port(int port)
@@ -111,8 +110,7 @@ static void start_listening(struct actor *self, void *unused)
 		fatal("broadcaster.no_memory", "a timer");
 }
 
-/* --- messages ------------------------------------------------------------------------------------
- */
+/* --- messages --- */
 
 static void on_state(struct actor *self, struct actor_call *call, const void *request)
 {
@@ -150,8 +148,7 @@ static void on_news(struct actor *self, const struct actor_news *news)
 	webhook_ring(b->webhook);
 }
 
-/* --- the actor -----------------------------------------------------------------------------------
- */
+/* --- the actor --- */
 
 static int broadcaster_init(struct actor *self)
 {

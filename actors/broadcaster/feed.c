@@ -89,8 +89,7 @@ static const char *words(const struct actor_answer *answer)
 	return answer->failure->message != NULL ? answer->failure->message : answer->failure->error;
 }
 
-/* --- where a topic ends -------------------------------------------------------------------------
- */
+/* --- where a topic ends --- */
 
 static void wait_for_tail(struct feed *feed, struct listener *l)
 {
@@ -163,8 +162,7 @@ static int ask_tail(struct feed *feed, struct listener *l)
 	return 0;
 }
 
-/* --- reads --------------------------------------------------------------------------------------
- */
+/* --- reads --- */
 
 static void on_events(struct actor *self, const struct actor_answer *answer, void *context)
 {

@@ -89,8 +89,7 @@ static void reap(struct http_poster *poster)
 	}
 }
 
-/* --- libcurl in libuv's loop --------------------------------------------------------------------
- */
+/* --- libcurl in libuv's loop --- */
 
 static void on_poll(uv_poll_t *handle, int status, int events)
 {

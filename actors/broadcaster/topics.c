@@ -92,8 +92,7 @@ static void clear_behind(struct topics *t, struct topic *topic)
 	topic->behind = false;
 }
 
-/* --- who listens --------------------------------------------------------------------------------
- */
+/* --- who listens --- */
 
 void topics_init(struct topics *t)
 {
@@ -161,8 +160,7 @@ const char *topics_name(const struct subscription *sub)
 	return sub->topic->name;
 }
 
-/* --- what is to be read -------------------------------------------------------------------------
- */
+/* --- what is to be read --- */
 
 /* Something may be there for sub: by a live read if it is the foremost, else by one of its own. */
 static void read_for(struct topics *t, const struct subscription *sub)
@@ -221,8 +219,7 @@ void topics_ring_all(struct topics *t, bool (*has_room)(struct subscription *sub
 	}
 }
 
-/* --- reads --------------------------------------------------------------------------------------
- */
+/* --- reads --- */
 
 static struct topics_read *read_new(size_t room, bool alone)
 {
@@ -315,8 +312,7 @@ struct topics_read *topics_read_behind(struct topics *t)
 	return read_if_any(read);
 }
 
-/* --- what was read ------------------------------------------------------------------------------
- */
+/* --- what was read --- */
 
 /* Deals one event of a read that began after topic->from. */
 static void deal(struct topic *topic, const struct event *event, topics_deliver_fn *fn,

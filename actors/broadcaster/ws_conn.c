@@ -50,8 +50,7 @@ static void start_closing(struct ws_conn *conn)
 	ws_conn_dirty(conn);
 }
 
-/* --- what wslay writes --------------------------------------------------------------------------
- */
+/* --- what wslay writes --- */
 
 static ssize_t on_wslay_send(wslay_event_context_ptr ws, const uint8_t *data, size_t len, int flags,
 			     void *user)
@@ -104,8 +103,7 @@ static void pump(struct ws_conn *conn)
 	ws_conn_dirty(conn);
 }
 
-/* --- reading ------------------------------------------------------------------------------------
- */
+/* --- reading --- */
 
 static ssize_t take_early(struct ws_conn *conn, uint8_t *buf, size_t len)
 {
@@ -228,8 +226,7 @@ static void read_and_discard(struct ws_conn *conn)
 	}
 }
 
-/* --- the handshake ------------------------------------------------------------------------------
- */
+/* --- the handshake --- */
 
 void ws_conn_refuse(struct ws_conn *conn, int status)
 {
@@ -344,8 +341,7 @@ static void read_request(struct ws_conn *conn)
 	}
 }
 
-/* --- a turn -------------------------------------------------------------------------------------
- */
+/* --- a turn --- */
 
 static bool wants_read(const struct ws_conn *conn)
 {
@@ -463,8 +459,7 @@ void ws_conn_turn(struct ws_conn *conn)
 		conn_free(conn);
 }
 
-/* --- birth --------------------------------------------------------------------------------------
- */
+/* --- birth --- */
 
 int ws_conn_accept(struct ws_server *server, int fd)
 {
@@ -500,8 +495,7 @@ int ws_conn_ping(struct ws_conn *conn)
 	return ws_queue_push(conn, conn->server->ping, NULL, true);
 }
 
-/* --- what the server's user does with it --------------------------------------------------------
- */
+/* --- what the server's user does with it --- */
 
 void *ws_conn_context(const struct ws_conn *conn)
 {

@@ -287,8 +287,7 @@ size_t ws_handshake_refusal(int status, char *buf, size_t size)
 	return (size_t)n < size ? (size_t)n : size - 1;
 }
 
-/* --- the query string ---------------------------------------------------------------------------
- */
+/* --- the query string --- */
 
 static int hex(char c)
 {

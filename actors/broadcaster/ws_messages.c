@@ -11,8 +11,7 @@
 #include "actors/broadcaster/ws_handshake.h"
 #include "base/clock.h"
 
-/* --- the URL ------------------------------------------------------------------------------------
- */
+/* --- the URL --- */
 
 int uuid_canonical(const char *text, char uuid[UUID_SIZE])
 {
@@ -62,8 +61,7 @@ int plain_hello_read(const char *query, struct plain_hello *hello)
 	return hello->resumes ? number_read(after, &hello->after) : 0;
 }
 
-/* --- what a client says -------------------------------------------------------------------------
- */
+/* --- what a client says --- */
 
 /* Dumps the object, which it takes; NULL for NULL. */
 static char *dump(json_t *object)
@@ -135,8 +133,7 @@ int plain_read(const char *text, size_t len, const char *client_id, int64_t now_
 	return wish->answer == NULL && !replay ? -ENOMEM : 0;
 }
 
-/* --- what is said to it -------------------------------------------------------------------------
- */
+/* --- what is said to it --- */
 
 /* Packs last_event_id only when it is known. */
 static char *with_last(json_t *object, int64_t last_event_id)

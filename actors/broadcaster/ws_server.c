@@ -30,8 +30,7 @@ const struct ws_limits ws_limits_default = {
 	.close_ms = 1000,
 };
 
-/* --- the passing of time ------------------------------------------------------------------------
- */
+/* --- the passing of time --- */
 
 static void check_open(struct ws_conn *conn, const struct ws_limits *limits, int64_t now)
 {
@@ -123,8 +122,7 @@ static void on_sweep(uv_timer_t *timer)
 	}
 }
 
-/* --- listening ----------------------------------------------------------------------------------
- */
+/* --- listening --- */
 
 /* What the kernel holds unsent for a slow reader is kept small: events wait in our queue, where
  * they are shared, and behind it in the store. */
@@ -250,8 +248,7 @@ int ws_server_listen(struct ws_server *server, const char *address, int port, in
 	return 0;
 }
 
-/* --- birth and end ------------------------------------------------------------------------------
- */
+/* --- birth and end --- */
 
 /* As many as there are descriptors for. */
 static size_t connections_max(void)

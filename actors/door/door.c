@@ -41,8 +41,7 @@ struct visit {
 	const struct message *message;
 };
 
-/* --- answers ------------------------------------------------------------------------------------
- */
+/* --- answers --- */
 
 static void send_back(struct actor *self, zframe_t *identity, int64_t ref, const char *kind,
 		      const struct record *record, const void *value)
@@ -102,8 +101,7 @@ static void on_answer(struct actor *self, const struct actor_answer *answer, voi
 	visit_end(self, visit);
 }
 
-/* --- requests -----------------------------------------------------------------------------------
- */
+/* --- requests --- */
 
 static struct visit *visit_new(struct actor *self, struct wire *wire, const struct message *m)
 {
@@ -206,8 +204,7 @@ static void door_drain(struct port *port)
 	port->dirty = !actor_stopping(port->self);
 }
 
-/* --- the actor ----------------------------------------------------------------------------------
- */
+/* --- the actor --- */
 
 /* Others find the port here when it was chosen by the system (ZMQ_PORT=0). Renamed into place: who
  * reads it never sees a half. */

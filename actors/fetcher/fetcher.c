@@ -66,8 +66,7 @@ static const char *words(const struct actor_answer *answer)
 	return answer->failure->message != NULL ? answer->failure->message : answer->failure->error;
 }
 
-/* --- waiting ------------------------------------------------------------------------------------
- */
+/* --- waiting --- */
 
 static void run_start(struct actor *self, void *unused);
 
@@ -98,8 +97,7 @@ static void wait_for_run(struct actor *self)
 		fatal("fetcher.no_memory", "a timer");
 }
 
-/* --- the plan -----------------------------------------------------------------------------------
- */
+/* --- the plan --- */
 
 /* Keeps a copy of plan, whose memory ends with the answer that brought it. */
 static int plan_keep(struct fetcher *f, const struct run_plan *plan)
@@ -159,8 +157,7 @@ static void ask_lease(struct actor *self, void *unused)
 		give_up_step(self, "lease", "it cannot be asked for");
 }
 
-/* --- the run ------------------------------------------------------------------------------------
- */
+/* --- the run --- */
 
 static void fetch_page(struct actor *self);
 
@@ -289,8 +286,7 @@ static void run_start(struct actor *self, void *unused)
 		give_up_step(self, "plan", "it cannot be asked for");
 }
 
-/* --- the actor ----------------------------------------------------------------------------------
- */
+/* --- the actor --- */
 
 static int fetcher_init(struct actor *self)
 {

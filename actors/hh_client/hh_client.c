@@ -39,8 +39,7 @@ struct hh_client {
 	struct hh_work work;
 };
 
-/* --- kinds of requests -------------------------------------------------------------------------
- */
+/* --- kinds of requests --- */
 
 static int read_page(const struct hh_request *request, const json_t *json, struct arena *arena,
 		     void *reply)
@@ -88,8 +87,7 @@ static const struct hh_kind details_kind = {
 	.read = read_details,
 };
 
-/* --- messages ------------------------------------------------------------------------------------
- */
+/* --- messages --- */
 
 static const char *text_or(const char *text, const char *fallback)
 {

@@ -138,8 +138,7 @@ static void write_text(struct writer *w, const char *s, size_t len)
 	}
 }
 
-/* --- what the parser meets ----------------------------------------------------------------------
- */
+/* --- what the parser meets --- */
 
 static void on_text(void *context, const xmlChar *s, int len)
 {
@@ -201,8 +200,7 @@ static void on_end(void *context, const xmlChar *name)
 		lay_out(w, element, -1);
 }
 
-/* --- the parser ----------------------------------------------------------------------------------
- */
+/* --- the parser --- */
 
 /* How much of html is read: whole characters only. */
 static size_t readable(const char *html)

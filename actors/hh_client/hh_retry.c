@@ -3,8 +3,7 @@
 
 #include <string.h>
 
-/* --- one answer --------------------------------------------------------------------------------
- */
+/* --- one answer --- */
 
 /* What HH's errors[] may name, and what it means whatever the status. A NULL value is any. Types
  * that are not here (service_unavailable, too_many_requests, ...) are judged by the status. */
@@ -144,8 +143,7 @@ struct hh_judgement hh_judge(const struct hh_reply *reply)
 	return judge_status(reply->status, json_is_object(reply->json));
 }
 
-/* --- when to try again -------------------------------------------------------------------------
- */
+/* --- when to try again --- */
 
 #define BACKOFF_FIRST_MS 400
 #define BACKOFF_MAX_MS	 20000
@@ -161,8 +159,7 @@ int64_t hh_backoff_ms(int attempts, uint32_t random)
 	return wait / 2 + random % (wait / 2 + 1);
 }
 
-/* --- the circuit breaker -----------------------------------------------------------------------
- */
+/* --- the circuit breaker --- */
 
 #define FAILURES_MAX 5
 #define OPEN_MS	     10000

@@ -13,8 +13,7 @@
 
 #include "proto/catalogue.h"
 
-/* --- one answer --------------------------------------------------------------------------------
- */
+/* --- one answer --- */
 
 struct hh_reply {
 	CURLcode curl;		/* CURLE_OK: there is a status */
@@ -49,15 +48,13 @@ struct hh_judgement hh_judge(const struct hh_reply *reply);
 /* Reads a string that HH may leave out or make null: "" then. object may be NULL. */
 const char *hh_text(const json_t *object, const char *key);
 
-/* --- when to try again -------------------------------------------------------------------------
- */
+/* --- when to try again --- */
 
 /* How long to wait after that many failed attempts (from 1): doubling, capped, half of it random.
  */
 int64_t hh_backoff_ms(int attempts, uint32_t random);
 
-/* --- the circuit breaker -----------------------------------------------------------------------
- */
+/* --- the circuit breaker --- */
 
 enum hh_circuit { HH_CLOSED, HH_OPEN, HH_HALF_OPEN };
 

@@ -67,8 +67,7 @@ bool hh_token_hopeless(const struct hh_token *t);
 /* The token of that serial was not accepted by HH. */
 void hh_token_rejected(struct hh_token *t, uint64_t serial);
 
-/* --- fetching; the caller sends the request in its turn ------------------------------------------
- */
+/* --- fetching; the caller sends the request in its turn --- */
 
 bool hh_token_wants_fetch(const struct hh_token *t);
 

@@ -22,8 +22,7 @@
 #define ID_MAX_BYTES	      32
 #define AMOUNT_MAX	      1e15
 
-/* --- texts ---------------------------------------------------------------------------------------
- */
+/* --- texts --- */
 
 /* s without white space at its ends, cut to max_chars. NULL when nothing is left, or no memory. */
 static const char *line(const char *s, size_t max_chars, struct arena *arena)
@@ -77,8 +76,7 @@ const char *hh_vacancy_time(const char *text, struct arena *arena)
 	return arena_strdup(arena, buf);
 }
 
-/* --- pay -----------------------------------------------------------------------------------------
- */
+/* --- pay --- */
 
 /* A bound of a range as whole money; 0 when there is none. */
 static int64_t amount(const json_t *range, const char *key)

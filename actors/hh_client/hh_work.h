@@ -108,8 +108,7 @@ struct hh_want {
 	bool keep;
 };
 
-/* --- hh_work.c ----------------------------------------------------------------------------------
- */
+/* --- hh_work.c --- */
 
 int hh_work_init(struct hh_work *work, struct actor *self) __attribute__((warn_unused_result));
 void hh_work_fini(struct hh_work *work);
@@ -150,15 +149,13 @@ void hh_work_pump(struct hh_work *work);
 /* Ends the actor if it was asked to stop and nothing is under way. */
 void hh_work_check_stopped(struct hh_work *work);
 
-/* --- hh_answer.c --------------------------------------------------------------------------------
- */
+/* --- hh_answer.c --- */
 
 /* What became of a request (context: struct hh_request) and of the token's (struct hh_work). */
 void hh_answer_request(void *context, const struct hh_http_response *response);
 void hh_answer_token(void *context, const struct hh_http_response *response);
 
-/* --- hh_request.c -------------------------------------------------------------------------------
- */
+/* --- hh_request.c --- */
 
 /* A new request, known by its key; nobody waits yet. NULL: no memory. */
 struct hh_request *hh_request_new(struct hh_work *work, const struct hh_want *want);

@@ -9,8 +9,7 @@
 
 #define ROUNDS_MAX 4 /* over the ports, each of at most a batch of messages */
 
-/* --- ports --------------------------------------------------------------------------------------
- */
+/* --- ports --- */
 
 static void on_poll(uv_poll_t *handle, int status, int events)
 {
@@ -108,8 +107,7 @@ static void on_prepare(uv_prepare_t *handle)
 		(void)uv_idle_stop(&self->idle);
 }
 
-/* --- what an actor asks of itself ---------------------------------------------------------------
- */
+/* --- what an actor asks of itself --- */
 
 void *actor_state(struct actor *self)
 {
@@ -181,8 +179,7 @@ static void on_sigterm(uv_signal_t *handle, int signum)
 		actor_check_stopped(self);
 }
 
-/* --- birth --------------------------------------------------------------------------------------
- */
+/* --- birth --- */
 
 static int read_treaty(struct actor *self)
 {
@@ -248,8 +245,7 @@ static int actor_birth(struct actor *self)
 	return rc;
 }
 
-/* --- end ----------------------------------------------------------------------------------------
- */
+/* --- end --- */
 
 static void close_leftover(uv_handle_t *handle, void *unused)
 {

@@ -105,7 +105,7 @@ void actor_stopped(struct actor *self);
 /* Whether the actor was asked to stop. */
 bool actor_stopping(const struct actor *self);
 
-/* --- timers ---------------------------------------------------------------------------------- */
+/* --- timers --- */
 
 struct actor_timer; /* opaque */
 
@@ -121,8 +121,7 @@ struct actor_timer *actor_timer_start(struct actor *self, int64_t delay_ms, int6
  * and does not repeat: clear the pointer in its function. */
 void actor_timer_stop(struct actor_timer **timer);
 
-/* --- calling others ----------------------------------------------------------------------------
- */
+/* --- calling others --- */
 
 /* What became of a call. Valid until the answer function returns. */
 struct actor_answer {
@@ -154,8 +153,7 @@ int actor_cast(struct actor *self, const char *name, enum msg_id id, const void 
  * by themselves. Returns 0 or a negative errno. */
 int actor_monitor(struct actor *self, const char *name);
 
-/* --- answering ---------------------------------------------------------------------------------
- */
+/* --- answering --- */
 
 /* Answers with the catalogue's reply struct; frees call. A body that does not fit the catalogue is
  * logged and answered with ERR_INTERNAL. */
@@ -182,8 +180,7 @@ const char *actor_call_from(const struct actor_call *call);
 const char *actor_call_trace(const struct actor_call *call);
 struct arena *actor_call_arena(struct actor_call *call);
 
-/* --- the tree ----------------------------------------------------------------------------------
- */
+/* --- the tree --- */
 
 struct control_packet;
 

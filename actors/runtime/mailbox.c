@@ -295,8 +295,7 @@ void mailbox_close(struct actor *self)
 	port_close(&self->mailbox);
 }
 
-/* --- answers ------------------------------------------------------------------------------------
- */
+/* --- answers --- */
 
 void actor_reply(struct actor_call *call, const void *body)
 {

@@ -139,8 +139,7 @@ static void on_deadline(struct actor *self, void *context)
 	request_fail(request, ERR_TIMEOUT, message);
 }
 
-/* --- sending ------------------------------------------------------------------------------------
- */
+/* --- sending --- */
 
 static int request_send(struct request *request)
 {
@@ -194,8 +193,7 @@ static bool peer_has_queued(const struct peer *peer)
 	return false;
 }
 
-/* --- receiving ----------------------------------------------------------------------------------
- */
+/* --- receiving --- */
 
 static struct request *request_find(const struct peer *peer, int64_t ref)
 {
@@ -308,8 +306,7 @@ static void peer_drain(struct port *port)
 	port->dirty = true;
 }
 
-/* --- news ---------------------------------------------------------------------------------------
- */
+/* --- news --- */
 
 static void peer_connect(struct peer *peer)
 {
@@ -431,8 +428,7 @@ void peers_close(struct actor *self)
 	}
 }
 
-/* --- the actor's side ---------------------------------------------------------------------------
- */
+/* --- the actor's side --- */
 
 static void fail_later(struct actor *self, void *context)
 {

@@ -58,8 +58,7 @@ struct scheduler {
 	struct actor_timer *timer;
 };
 
-/* --- the list -----------------------------------------------------------------------------------
- */
+/* --- the list --- */
 
 /* Where user is, or would be. */
 static size_t held_index(const struct scheduler *s, const char *user)
@@ -124,8 +123,7 @@ static const char *child_name(const struct held *h, char buf[CONTROL_NAME_SIZE])
 	return buf;
 }
 
-/* --- fetchers -----------------------------------------------------------------------------------
- */
+/* --- fetchers --- */
 
 static void on_started(struct actor *self, const struct control_packet *reply, void *unused)
 {
@@ -175,8 +173,7 @@ static void fetcher_replan(struct actor *self, const struct held *h)
 	(void)actor_cast(self, child_name(h, name), MSG_FETCHER_REPLAN, &nothing);
 }
 
-/* --- sync ---------------------------------------------------------------------------------------
- */
+/* --- sync --- */
 
 static void sync_start(struct actor *self);
 static void release(struct actor *self);
@@ -357,8 +354,7 @@ static void on_schedules_changed(struct actor *self, const void *body)
 	sync_start(self);
 }
 
-/* --- calls that the store answers, and that we act upon ------------------------------------------
- */
+/* --- calls that the store answers, and that we act upon --- */
 
 static void on_written(struct actor *self, const struct actor_answer *answer, void *context)
 {
@@ -419,8 +415,7 @@ static void on_lease_asked(struct actor *self, struct actor_call *call, const vo
 	actor_reply(call, &lease);
 }
 
-/* --- the actor ----------------------------------------------------------------------------------
- */
+/* --- the actor --- */
 
 static int scheduler_init(struct actor *self)
 {

@@ -51,8 +51,7 @@ struct conn {
 
 static void start(struct conn *conn);
 
-/* --- the descriptor ------------------------------------------------------------------------------
- */
+/* --- the descriptor --- */
 
 static void on_event(uv_poll_t *poll, int status, int events);
 
@@ -91,8 +90,7 @@ static int watch(struct conn *conn, int events)
 	return uv_poll_start(conn->poll, events, on_event);
 }
 
-/* --- lost, and the pause after it ----------------------------------------------------------------
- */
+/* --- lost, and the pause after it --- */
 
 static void on_pause_end(struct actor *self, void *context)
 {
@@ -166,8 +164,7 @@ void conn_try_now(struct conn *conn)
 	start(conn);
 }
 
-/* --- connecting ----------------------------------------------------------------------------------
- */
+/* --- connecting --- */
 
 static void on_connect_late(struct actor *self, void *context)
 {
@@ -291,8 +288,7 @@ static void start(struct conn *conn)
 		conn->lookup = lookup;
 }
 
-/* --- a session -----------------------------------------------------------------------------------
- */
+/* --- a session --- */
 
 static void come_up(struct conn *conn)
 {
@@ -371,8 +367,7 @@ PGconn *conn_pg(struct conn *conn)
 	return conn->state == UP ? conn->pg : NULL;
 }
 
-/* --- birth and end -------------------------------------------------------------------------------
- */
+/* --- birth and end --- */
 
 int conn_new(struct actor *self, const char *purpose, const char *setup,
 	     const struct conn_events *events, void *owner, struct conn **out)

@@ -38,8 +38,7 @@ static void answer_events(struct actor_call *call, const PGresult *rows, size_t 
 	actor_reply(call, &reply);
 }
 
-/* --- subscribers ---------------------------------------------------------------------------------
- */
+/* --- subscribers --- */
 
 /* Looks for one more than the limit, to know whether there is more. */
 static const struct sql events_read = {
@@ -113,8 +112,7 @@ void store_on_events_tail(struct actor *self, struct actor_call *call, const voi
 	unit_submit(unit, false);
 }
 
-/* --- the webhook ---------------------------------------------------------------------------------
- */
+/* --- the webhook --- */
 
 /* Of each topic only the oldest event that was not delivered, so that a topic stays in order: while
  * that one is leased or waits for its retry, those behind it wait too. */
@@ -189,8 +187,7 @@ void store_on_webhook_result(struct actor *self, struct actor_call *call, const 
 	unit_submit(unit, false);
 }
 
-/* --- what is too old -----------------------------------------------------------------------------
- */
+/* --- what is too old --- */
 
 /* Another node's prune, or a claim, may hold some of them: they are left to the next time. */
 static const struct sql prune = {

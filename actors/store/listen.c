@@ -28,8 +28,7 @@ struct listener {
 	struct actor_timer *again;    /* a bell that could not be rung; NULL: none */
 };
 
-/* --- ringing -------------------------------------------------------------------------------------
- */
+/* --- ringing --- */
 
 static void ring(struct listener *listener, const char *name);
 
@@ -103,8 +102,7 @@ static void ring_notified(struct listener *listener)
 		ring(listener, SCHEDULER);
 }
 
-/* --- the connection ------------------------------------------------------------------------------
- */
+/* --- the connection --- */
 
 static void on_overdue(struct actor *self, void *context)
 {

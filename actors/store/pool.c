@@ -60,8 +60,7 @@ struct pool {
 	void (*idle)(struct actor *self); /* set while draining */
 };
 
-/* --- a unit's end --------------------------------------------------------------------------------
- */
+/* --- a unit's end --- */
 
 static void unit_end(struct unit *unit, const struct unit_failure *failure)
 {
@@ -93,8 +92,7 @@ static void unit_unavailable(struct unit *unit, const char *message)
 	unit_end(unit, &failure);
 }
 
-/* --- the queue -----------------------------------------------------------------------------------
- */
+/* --- the queue --- */
 
 static void queue_put(struct pool *pool, struct unit *unit, bool first)
 {
@@ -169,8 +167,7 @@ static void try_again(struct pool *pool, struct unit *unit, const char *why)
 	queue_put(pool, unit, true);
 }
 
-/* --- sending a unit ------------------------------------------------------------------------------
- */
+/* --- sending a unit --- */
 
 static bool is_prepared(const struct slot *slot, const struct sql *sql)
 {
@@ -224,8 +221,7 @@ static void dispatch(struct pool *pool)
 	}
 }
 
-/* --- what the server says ------------------------------------------------------------------------
- */
+/* --- what the server says --- */
 
 static bool state_is(const struct slot *slot, const char *prefix)
 {
@@ -368,8 +364,7 @@ static void on_input(struct conn *conn, void *owner)
 	}
 }
 
-/* --- connections ---------------------------------------------------------------------------------
- */
+/* --- connections --- */
 
 static void on_up(struct conn *conn, void *owner)
 {
@@ -439,8 +434,7 @@ static const struct conn_events slot_events = {
 	.lost = on_lost,
 };
 
-/* --- the pool ------------------------------------------------------------------------------------
- */
+/* --- the pool --- */
 
 int pool_open(struct actor *self, struct pool **out)
 {

@@ -18,8 +18,7 @@ static void refuse_lost(struct actor_call *call)
 	actor_refuse(call, ERR_CONFLICT, "lease_token", "lease lost");
 }
 
-/* --- the plan ------------------------------------------------------------------------------------
- */
+/* --- the plan --- */
 
 /* The row is locked, so that a plan that is read while the schedule is being changed is of the
  * changed one. See demanded_at in schedules.c. */

@@ -9,8 +9,7 @@
  * exactly as run_plan's now_ms: a run whose plan was read after it has seen the change. */
 #define SQL_DEMANDED_NOW   "date_trunc('milliseconds', clock_timestamp())"
 
-/* --- one schedule --------------------------------------------------------------------------------
- */
+/* --- one schedule --- */
 
 /* What read_schedule() reads, in its order. */
 /* clang-format off */
@@ -153,8 +152,7 @@ void store_on_schedule_get(struct actor *self, struct actor_call *call, const vo
 	on_user(self, call, request, &schedule_get, false, answer_schedule);
 }
 
-/* --- all schedules -------------------------------------------------------------------------------
- */
+/* --- all schedules --- */
 
 static const struct sql schedules_list = {
 	"schedules_list",

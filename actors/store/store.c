@@ -63,8 +63,7 @@ bool store_check_uuid(struct actor_call *call, const char *field, const char *te
 	return good;
 }
 
-/* --- ping ----------------------------------------------------------------------------------------
- */
+/* --- ping --- */
 
 static void ping_done(struct actor *self, struct unit *unit)
 {
@@ -105,8 +104,7 @@ static void on_ping(struct actor *self, struct actor_call *call, const void *req
 	unit_submit(unit, true);
 }
 
-/* --- the actor -----------------------------------------------------------------------------------
- */
+/* --- the actor --- */
 
 static void on_prune_timer(struct actor *self, void *unused)
 {

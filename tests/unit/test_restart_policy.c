@@ -19,8 +19,7 @@ static struct restart_window window_of(unsigned max, int64_t period_ms)
 	return w;
 }
 
-/* --- who is restarted --------------------------------------------------------------------------
- */
+/* --- who is restarted --- */
 
 static void restart_type_and_way_of_ending_decide(void **test)
 {
@@ -55,8 +54,7 @@ static void restart_type_and_way_of_ending_decide(void **test)
 	restart_window_fini(&w);
 }
 
-/* --- intensity ---------------------------------------------------------------------------------
- */
+/* --- intensity --- */
 
 static struct restart_decision die(struct restart_window *w, bool dynamic, int64_t now_ms)
 {
@@ -140,8 +138,7 @@ static void what_does_not_come_back_does_not_count(void **test)
 	restart_window_fini(&w);
 }
 
-/* --- failing starts ----------------------------------------------------------------------------
- */
+/* --- failing starts --- */
 
 static void backoff_doubles_up_to_its_limit_and_is_spread(void **test)
 {
