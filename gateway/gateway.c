@@ -3,9 +3,9 @@
  * Answers  nothing
  * Accepts  nothing; its requests come over HTTP (routes.c has the table)
  * Owns     the listening socket and the threads that serve its connections. No state that matters:
- * a restart forgets nothing but the requests in flight, whose clients try again. Never    touches
- * the database, HH or their secrets; lets a thread call the actor's functions (they go over the
- * bridge); keeps a request longer than its deadline.
+ *          a restart forgets nothing but the requests in flight, whose clients try again.
+ * Never    touches the database, HH or their secrets; lets a thread call the actor's functions (they
+ *          go over the bridge); keeps a request longer than its deadline.
  *
  * Starts degraded where the port is taken, and tries again each second. Stops in order: the kernel
  * lets nobody in any more, who was let in is answered, and what takes too long is told to come

@@ -14,7 +14,7 @@
  *     spec's shutdown time. Then comes SIGKILL.
  *   - MONITOR name: from now on the child gets UP and DOWN of that name, and at once the one that
  *     holds. News are coalesced for a child that does not read: it may see only the last DOWN and
- * UP, never an UP of a generation that is gone without the DOWN of it.
+ *     UP, never an UP of a generation that is gone without the DOWN of it.
  *   - Requests have a ref; the answer is a REPLY with the same ref. Only children whose spec says
  *     so (may_control) are served.
  *

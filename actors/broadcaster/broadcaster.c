@@ -5,8 +5,8 @@
  * Calls    store (where a topic ends, events, what the BFF has not had)
  * Owns     the WebSockets on WS_PORT and the posts to the BFF. How far a subscriber has read is its
  *          own knowledge: it comes back with it after a restart. What the BFF has had is in the
- * store. Never    keeps an event that it could read again, and waits for nobody: who is slow reads
- * later.
+ *          store.
+ * Never    keeps an event that it could read again; waits for nobody: who is slow reads later.
  *
  *   ws_server  sockets      feed  the store's events     webhook  the BFF
  *        \                   /

@@ -6,7 +6,7 @@
  *          generation starts with an empty window, a closed circuit and no pages. The token lies in
  *          the store.
  * Never    sends more than HH_MAX_RPS, follows a redirect, reads more than 8 MiB of an answer, logs
- * a token.
+ *          a token.
  *
  *   hh_client.c               messages to requests
  *   hh_work, hh_request, hh_answer   a request's life: join, turn, send, judge, try again, answer

@@ -64,8 +64,7 @@ struct actor_spec {
 	const struct actor_call_clause *calls;				 /* may be NULL */
 	const struct actor_cast_clause *casts;				 /* may be NULL */
 	void (*news)(struct actor *self, const struct actor_news *news); /* may be NULL */
-	void (*stop)(
-		struct actor *self);	       /* asked to stop; calls actor_stopped() when what it
+	void (*stop)(struct actor *self);      /* asked to stop; calls actor_stopped() when what it
 						* accepted is finished. NULL: stops when no call is open */
 	void (*terminate)(struct actor *self); /* last: free everything. May be NULL */
 	size_t mailbox_max;		       /* open calls; 0: 1000 */

@@ -22,6 +22,7 @@ static void refuse_lost(struct actor_call *call)
 
 /* The row is locked, so that a plan that is read while the schedule is being changed is of the
  * changed one. See demanded_at in schedules.c. */
+/* clang-format off */
 static const struct sql run_plan = {
 	"run_plan",
 	"select search, interval_s,"
@@ -29,13 +30,12 @@ static const struct sql run_plan = {
 	" fetched_from is null,"
 	" case when full_at > clock_timestamp() - " WHOLE_EACH " then"
 	"  floor(extract(epoch from fetched_from - " OVERLAP ") / " ROUND_S ")::bigint"
-	"  * " ROUND_S
-	"000 end, " SQL_MS("clock_timestamp()") ","
-						" failures"
-						" from schedules where user_id = $1::uuid and "
-						"lease_token = $2::bigint"
-						" for no key update",
+	"   * " ROUND_S " * 1000 end,"
+	" " SQL_MS("clock_timestamp()") ", failures"
+	" from schedules where user_id = $1::uuid and lease_token = $2::bigint"
+	" for no key update",
 };
+/* clang-format on */
 
 /* Answers with the plan that the unit's last statement read. */
 static void answer_plan(struct unit *unit, const PGresult *rows)
@@ -234,6 +234,7 @@ void store_on_run_page(struct actor *self, struct actor_call *call, const void *
 #define OTHER_SEARCH "(" OUTDATED " and fetched_from is null)"
 #define THE_INTERVAL "interval_s * interval '1 second'"
 
+/* clang-format off */
 static const struct sql run_end = {
 	"run_end",
 	"update schedules set"
@@ -244,20 +245,18 @@ static const struct sql run_end = {
 	" runs = runs + $3::boolean::int,"
 	" failures = case when $3::boolean then 0 else failures + 1 end,"
 	" last_lag_ms = case when $3::boolean"
-	"  then greatest(0, $5::bigint - " SQL_MS(
-		"next_run_at") ") else last_lag_ms end,"
-			       " fetched_from = case when $3::boolean and not " OTHER_SEARCH
-			       "  then " STARTED " else fetched_from end,"
-			       " full_at = case when $3::boolean and $6::boolean and "
-			       "not " OTHER_SEARCH "  then " STARTED " else full_at end,"
-			       " next_run_at = case when " OUTDATED " then next_run_at"
-			       "  when $3::boolean then greatest(next_run_at + " THE_INTERVAL
-			       ", now())"
-			       "  else now() + coalesce($7::bigint * interval '1 ms', " THE_INTERVAL
-			       ") end"
-			       " where user_id = $1::uuid and lease_token = $2::bigint"
-			       "  and last_started is distinct from " STARTED,
+	"  then greatest(0, $5::bigint - " SQL_MS("next_run_at") ") else last_lag_ms end,"
+	" fetched_from = case when $3::boolean and not " OTHER_SEARCH
+	"  then " STARTED " else fetched_from end,"
+	" full_at = case when $3::boolean and $6::boolean and not " OTHER_SEARCH
+	"  then " STARTED " else full_at end,"
+	" next_run_at = case when " OUTDATED " then next_run_at"
+	"  when $3::boolean then greatest(next_run_at + " THE_INTERVAL ", now())"
+	"  else now() + coalesce($7::bigint * interval '1 ms', " THE_INTERVAL ") end"
+	" where user_id = $1::uuid and lease_token = $2::bigint"
+	"  and last_started is distinct from " STARTED,
 };
+/* clang-format on */
 
 static void run_end_done(struct actor *self, struct unit *unit)
 {

@@ -160,15 +160,16 @@ static const struct sql schedules_list = {
 	" where $1::uuid is null or user_id > $1::uuid order by user_id limit $2::bigint",
 };
 
+/* clang-format off */
 static const struct sql schedules_total = {
 	"schedules_total",
 	"select count(*),"
 	" count(*) filter (where not paused and next_run_at < now()),"
-	" coalesce(max(" SQL_MS(
-		"now() - next_run_at") ")"
-				       "  filter (where not paused and next_run_at < now()), 0)"
-				       " from schedules",
+	" coalesce(max(" SQL_MS("now() - next_run_at") ")"
+	"  filter (where not paused and next_run_at < now()), 0)"
+	" from schedules",
 };
+/* clang-format on */
 
 static void schedules_list_done(struct actor *self, struct unit *unit)
 {
