@@ -44,7 +44,7 @@ struct bridge_job *bridge_job_new(struct bridge *bridge)
 	}
 	arena_init(&job->arena, JOB_ARENA_BYTES);
 	job->bridge = bridge;
-	job->owners = 1;
+	atomic_init(&job->owners, 1);
 	return job;
 }
 
@@ -59,22 +59,16 @@ static void job_free(struct bridge_job *job)
 void bridge_job_release(struct bridge_job **job)
 {
 	struct bridge_job *j = *job;
-	bool last;
 
-	if (j == NULL)
-		return;
 	*job = NULL;
-	(void)pthread_mutex_lock(&j->bridge->mutex);
-	last = --j->owners == 0;
-	(void)pthread_mutex_unlock(&j->bridge->mutex);
-	if (last)
+	if (j != NULL && atomic_fetch_sub(&j->owners, 1) == 1)
 		job_free(j);
 }
 
 /* The loop becomes an owner too. */
 static void job_enlist(struct bridge *bridge, struct bridge_job *job)
 {
-	job->owners++;
+	atomic_fetch_add(&job->owners, 1);
 	job->prev = NULL;
 	job->next = bridge->jobs;
 	if (job->next != NULL)
@@ -112,11 +106,11 @@ static void job_refuse(struct bridge_job *job, enum msg_error error, const char 
 
 /* --- the loop's side --- */
 
-/* The loop is done with the job. made, when not NULL, becomes its answer unless it has one. */
+/* The loop is done with the job. made, when not NULL, becomes its answer unless it has one. Its
+ * thread is woken when the mutex is free, which is the first thing it wants. */
 static void loop_finish(struct bridge_job *job, struct answer *made)
 {
 	struct bridge *bridge = job->bridge;
-	bool last;
 
 	(void)pthread_mutex_lock(&bridge->mutex);
 	job_delist(bridge, job);
@@ -124,12 +118,10 @@ static void loop_finish(struct bridge_job *job, struct answer *made)
 		job->answer = *made;
 		*made = (struct answer){0};
 		job->done_with = true;
-		(void)pthread_cond_signal(&job->answered);
 	}
-	last = --job->owners == 0;
 	(void)pthread_mutex_unlock(&bridge->mutex);
-	if (last)
-		job_free(job);
+	(void)pthread_cond_signal(&job->answered);
+	bridge_job_release(&job);
 }
 
 /* The struct of the reply is gone when this returns, so the answer is made here. */

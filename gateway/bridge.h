@@ -12,6 +12,7 @@
 #define GATEWAY_BRIDGE_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <uv.h>
@@ -36,13 +37,13 @@ struct bridge_job {
 	/* made by the bridge */
 	struct answer answer;
 
-	/* the bridge's own, under its mutex */
+	/* the bridge's own, under its mutex but for owners */
 	struct bridge *bridge;
 	struct bridge_job *queue_next; /* while it waits for the loop */
 	struct bridge_job *prev;       /* while the loop owns it */
 	struct bridge_job *next;
 	bool done_with; /* answer is made, or nobody waits for it any more */
-	int owners;
+	atomic_int owners;
 	pthread_cond_t answered;
 };
 
