@@ -81,6 +81,7 @@ def test_a_stopped_actor_is_noticed_and_replaced(system, name):
 
 def test_ugtj_kill_kills_and_status_shows_it(system):
     before = system.tree()["hh_client"]
+    system.expected_deaths += 1
     assert "killed hh_client" in system.ugtj("kill", "hh_client").stdout
     system.wait_restarted(before)
 

@@ -72,6 +72,7 @@ def test_thirty_two_clients_get_their_own_answers_through_a_thousand_kills(syste
             try:
                 os.kill(child["pid"], signal.SIGKILL)
                 kills += 1
+                system.expected_deaths += 1
             except ProcessLookupError:
                 pass
     took = time.monotonic() - began
@@ -97,6 +98,7 @@ def test_thirty_two_clients_get_their_own_answers_through_a_thousand_kills(syste
 def test_a_call_that_is_not_idempotent_fails_at_once_when_its_actor_dies(system):
     """tree.kill of telemetry itself: its actor dies while it handles the call."""
     door = system.door()
+    system.expected_deaths += 1
     began = time.monotonic()
     kind, body = door.call("tree.kill", {"name": "telemetry"}, timeout=8)
     took = time.monotonic() - began

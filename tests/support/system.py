@@ -205,9 +205,8 @@ class System:
     def kill(self, name, signum=signal.SIGKILL, tree=None):
         """Sends the actor a signal, as an operator would; returns its row of before."""
         child = (tree or self.tree())[name]
+        self.expected_deaths += 1
         os.kill(child["pid"], signum)
-        if signum == signal.SIGKILL:
-            self.expected_deaths += 1
         return child
 
     def wait_restarted(self, before, timeout=20):
@@ -231,9 +230,13 @@ class System:
         self.check_log(text)
 
     def check_log(self, text=None):
+        """A supervisor hides a crash: a sanitizer's report, or a death that the test did not announce
+        in expected_deaths, fails the test."""
         text = self.log() if text is None else text
         report = SANITIZER_REPORT.search(text)
         assert report is None, text[max(0, report.start() - 200):report.start() + 6000]
+        deaths = [line for line in text.splitlines() if " child.died " in line]
+        assert len(deaths) <= self.expected_deaths, "\n".join(deaths[-20:])
 
     def close(self):
         """Ends whatever still runs, for a test that failed."""
