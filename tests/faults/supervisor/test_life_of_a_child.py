@@ -188,7 +188,8 @@ def test_a_stop_while_a_child_backs_off_ends_at_once(start):
 
 
 def test_no_orphan_outlives_a_killed_supervisor(start):
-    tree = start("one_for_one").up()
+    tree = start("one_for_one", {"a": "burn"}).up()
+    tree.kill("b", signal.SIGSTOP)  # neither sees the end of file on its control socket
     tree.process.kill()
     tree.process.wait()
     until(lambda: not tree.children(), 5)
