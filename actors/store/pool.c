@@ -94,11 +94,12 @@ static void unit_unavailable(struct unit *unit, const char *message)
 
 /* --- the queue --- */
 
-static void queue_put(struct pool *pool, struct unit *unit, bool first)
+/* again: it was begun before, and goes first. The urgent ones keep their order among themselves. */
+static void queue_put(struct pool *pool, struct unit *unit, bool again)
 {
 	struct unit **link = &pool->first;
 
-	while (!first && *link != NULL)
+	while (!again && *link != NULL && (!unit->urgent || (*link)->urgent))
 		link = &(*link)->next;
 	unit->next = *link;
 	*link = unit;
@@ -519,6 +520,7 @@ void unit_submit(struct unit *unit, bool urgent)
 	};
 
 	pool->units++;
+	unit->urgent = urgent;
 	if (!unit->spoilt)
 		unit->timer =
 			actor_timer_start(pool->self, patience_ms(unit), 0, on_unit_deadline, unit);
@@ -533,6 +535,6 @@ void unit_submit(struct unit *unit, bool urgent)
 		unit_end(unit, &failure);
 		return;
 	}
-	queue_put(pool, unit, urgent);
+	queue_put(pool, unit, false);
 	dispatch(pool);
 }

@@ -28,6 +28,7 @@ struct unit {
 	size_t json_count;
 	size_t bytes; /* of its parameters made as JSON, which may be large */
 	bool spoilt;  /* a parameter could not be taken */
+	bool urgent;  /* goes before those that are not */
 };
 
 /* Clears the results, before another attempt. */
