@@ -1,4 +1,5 @@
-"""A request in flight when its actor dies: 32 clients, 1,000 kills, no wrong answer and none that hangs."""
+"""A request in flight when its actor dies: 32 clients, a storm of kills, no wrong answer and none that
+hangs. UGTJ_KILLS=1000 is the storm that the README speaks of; the default fits into ./test."""
 import os
 import random
 import signal
@@ -9,7 +10,7 @@ import pytest
 from support.system import wait_for
 
 CLIENTS = 32
-KILLS = int(os.environ.get("UGTJ_KILLS", "1000"))
+KILLS = int(os.environ.get("UGTJ_KILLS", "250"))
 VICTIMS = ["store", "hh_client", "scheduler", "telemetry", "broadcaster"]
 
 
@@ -52,7 +53,7 @@ class Client(threading.Thread):
 
 
 @pytest.mark.settings(HH_MAX_RPS=1000, MAX_RESTARTS=100000)
-def test_thirty_two_clients_get_their_own_answers_through_a_thousand_kills(system, simulator):
+def test_thirty_two_clients_get_their_own_answers_through_a_storm_of_kills(system, simulator):
     import uuid
     clients = []
     for number in range(CLIENTS):
