@@ -347,8 +347,8 @@ def test_hears_that_hh_is_back_though_nobody_asks(hh, client):
     open_circuit(hh, client)
     client.wait_degraded()
     hh.well()
-    client.wait_well(15)
-    assert client.state()["circuit"] == "closed"
+    client.wait_well(60)
+    client.wait_state(circuit="closed")
 
 
 def test_an_hh_that_is_not_there_is_unavailable():
