@@ -41,10 +41,14 @@ enum control_type {
 	CONTROL_MONITOR,   /* name */
 	/* child to supervisor, requests */
 	CONTROL_START_CHILD, /* name: the new child, "PREFIX:ARGUMENT"; the dynamic supervisor is
-			      * the one whose template has that prefix. -EEXIST, -ENOSPC, -ENOENT */
-	CONTROL_TERMINATE_CHILD, /* name: stop a dynamic child in order and forget it. -ENOENT */
-	CONTROL_KILL_CHILD,	 /* name: SIGKILL; its restart type decides what follows. -ENOENT,
-				  * -ESRCH when it is not running */
+			      * the one whose template has that prefix. One in quarantine is tried
+			      * again, one that is being terminated comes back. Answered before it
+			      * is up. -EEXIST, -ENOSPC, -ENOENT, -EINVAL, -ESHUTDOWN */
+	CONTROL_TERMINATE_CHILD, /* name: stop a dynamic child in order and forget it. Answered
+				  * before it has stopped. -ENOENT */
+	CONTROL_KILL_CHILD,	 /* name: SIGKILL; its restart type decides what follows. Of a
+				  * supervisor: all its children, and then it counts as dead itself.
+				  * -ENOENT, -ESRCH when it is not running */
 	CONTROL_NEXT_CHILD,	 /* value: index from 0; answered with control_child, -ENOENT at the
 				  * end. Indices stay valid while no child is added or forgotten */
 	/* supervisor to child */
@@ -83,7 +87,8 @@ struct control_packet {
 	int32_t result;
 	uint32_t reserved;
 	char name[CONTROL_NAME_SIZE];
-	char reason[CONTROL_REASON_SIZE]; /* NEXT_CHILD's answer: how the generation before ended */
+	char reason[CONTROL_REASON_SIZE]; /* NEXT_CHILD's answer: how the generation before ended;
+					   * of a degraded child: why it is */
 	struct control_child child;
 };
 

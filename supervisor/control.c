@@ -54,8 +54,8 @@ void control_close(struct supervisor *s, struct node *n)
 	n->link.reply = NULL;
 	if (n->link.fd < 0)
 		return;
-	/* Closing is not enough: a child that was just forked holds the same socket until it has
-	 * execed, and epoll would go on to speak of a node that may be freed by then. */
+	/* Closing is not enough: while anybody else holds the same socket, a child that is about to
+	 * exec say, epoll would go on to speak of a node that may be freed by then. */
 	(void)epoll_ctl(s->epoll_fd, EPOLL_CTL_DEL, n->link.fd, NULL);
 	(void)close(n->link.fd);
 	n->link.fd = -1;

@@ -12,6 +12,9 @@
 #include "base/exit_codes.h"
 #include "base/log.h"
 
+/* ld.so's, when it cannot load what a program needs. */
+#define EXIT_LOADER 127
+
 static const char *exit_meaning(int code)
 {
 	switch (code) {
@@ -27,8 +30,8 @@ static const char *exit_meaning(int code)
 		return "the world failed it";
 	case EXIT_CONFIG:
 		return "wrong configuration";
-	case 127:
-		return "its program cannot be run";
+	case EXIT_LOADER:
+		return "a library is missing";
 	default:
 		return NULL;
 	}

@@ -1,24 +1,28 @@
 /* spawn.c - the birth of a worker: fork, and at once exec of its own program. See node.h.
  *
- * All that needs memory or may fail is done before the fork; between fork and exec there are only
- * system calls. The child keeps standard input, output and error and its end of the control socket,
- * nothing else, and it dies with us: by PDEATHSIG, or if that is too late, by its own look at who
- * its parent is.
+ * All that needs memory is done before; between fork and exec there are only system calls. The child
+ * keeps standard input, output and error and its end of the control socket, nothing else, and it
+ * dies with us: by PDEATHSIG, or if that is too late, by its own look at who its parent is.
+ *
+ * The fork is posix_spawn()'s: the child has our memory, on a stack of its own, and we wait until it
+ * has execed. To copy the page tables even of a small process, only to throw them away, costs four
+ * times as much (docs/decisions/0008); posix_spawn() itself knows no PDEATHSIG. What the child
+ * writes we see, so a failure to become its program comes back as an error.
  */
 #include "supervisor/node.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/log.h"
-
-/* Exit code of a child that could not become its program, as a shell's. */
-#define EXIT_NO_EXEC 127
+/* Enough for a few system calls and, under sanitizers, what is added to them. */
+#define STACK_BYTES 65536
 
 struct birth {
 	char *path; /* of the program */
@@ -27,27 +31,43 @@ struct birth {
 	int ends[2]; /* of the control socket: ours, the child's */
 	int run_dir_fd;
 	pid_t parent;
+	int error; /* why the child could not become its program; 0: it has */
 };
 
-static _Noreturn void become(const struct birth *b)
+/* The child's end of the control socket under its number of the treaty. Returns 0 or -1. */
+static int place_control_socket(int fd)
 {
+	if (fd == CONTROL_FD) /* dup2() would leave it close-on-exec */
+		return fcntl(fd, F_SETFD, 0);
+	return dup2(fd, CONTROL_FD) < 0 ? -1 : 0;
+}
+
+/* The child, in our memory. Returns only if it fails. */
+static int become(void *birth)
+{
+	struct birth *b = birth;
 	char *argv[] = {b->path, b->name, NULL};
 
 	signals_reset_in_child();
 	(void)setpgid(0, 0); /* what it forks can be killed with it; the terminal's ^C is ours */
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != b->parent)
-		_exit(EXIT_NO_EXEC);
-	if (fchdir(b->run_dir_fd) < 0)
-		_exit(EXIT_NO_EXEC);
-	if (b->ends[1] == CONTROL_FD) {
-		if (fcntl(CONTROL_FD, F_SETFD, 0) < 0)
-			_exit(EXIT_NO_EXEC);
-	} else if (dup2(b->ends[1], CONTROL_FD) < 0) {
-		_exit(EXIT_NO_EXEC);
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == b->parent &&
+	    fchdir(b->run_dir_fd) == 0 && place_control_socket(b->ends[1]) == 0) {
+		(void)close_range(CONTROL_FD + 1, ~0U, 0); /* all are close-on-exec anyway */
+		(void)execve(b->path, argv, b->env);
 	}
-	(void)close_range(CONTROL_FD + 1, ~0U, 0); /* all are close-on-exec: a second lock */
-	(void)execve(b->path, argv, b->env);
-	_exit(EXIT_NO_EXEC);
+	b->error = errno;
+	return EXIT_FAILURE;
+}
+
+/* Returns the child's pid or a negative errno. */
+static pid_t give_birth(struct birth *b)
+{
+	static _Alignas(max_align_t) char stack[STACK_BYTES]; /* one child at a time is on it */
+	pid_t pid = clone(become, stack + sizeof(stack), CLONE_VM | CLONE_VFORK | SIGCHLD, b);
+
+	if (pid < 0)
+		return -errno;
+	return b->error == 0 ? pid : -b->error; /* that one is reaped as nobody's */
 }
 
 /* The child exists. From here on a failure ends it; it is then reaped as nobody's. */
@@ -87,10 +107,8 @@ int spawn_worker(struct supervisor *s, struct node *n)
 		rc = -errno;
 		goto out;
 	}
-	pid = fork();
-	if (pid == 0)
-		become(&b);
-	rc = pid < 0 ? -errno : adopt(s, n, pid, &b.ends[0]);
+	pid = give_birth(&b);
+	rc = pid < 0 ? pid : adopt(s, n, pid, &b.ends[0]);
 out:
 	if (b.ends[0] >= 0)
 		(void)close(b.ends[0]);

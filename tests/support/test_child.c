@@ -150,11 +150,20 @@ static void write_environment(const char *path)
 
 static void descend(const char *how)
 {
-	if (fork() != 0)
+	char moved;
+	int ends[2];
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		_exit(96);
+	if (fork() != 0) {
+		(void)close(ends[1]);
+		(void)!read(ends[0], &moved, 1); /* end of file: it is where it should be */
 		return;
+	}
 	if (strcmp(how, "away") == 0)
 		(void)setsid();
 	(void)close(CONTROL_FD);
+	(void)close(ends[1]);
 	for (;;)
 		(void)pause();
 }

@@ -58,7 +58,7 @@ static const struct child_spec trees[] = {
 		  .children = ROWS{ PLAIN("a"), PLAIN("b"), END } },
 		PLAIN("z"), END } },
 	{ .name = "watched", .max_restarts = 100, .period_ms = 60000,
-	  .children = ROWS{ PROBE, WORKER("a", RESTART_PERMANENT, LONG, LONG, 1000, 0), PLAIN("b"), END } },
+	  .children = ROWS{ PROBE, WORKER("a", RESTART_PERMANENT, LONG, LONG, 2000, 0), PLAIN("b"), END } },
 	{ .name = "slow", .max_restarts = 100, .period_ms = 60000,
 	  .children = ROWS{ PROBE, WORKER("a", RESTART_PERMANENT, LONG, SHORT, HEARTBEAT_OFF, 0),
 		PLAIN("b"), END } },

@@ -134,7 +134,8 @@ def test_a_start_that_takes_too_long_is_killed_and_the_others_go_on(start):
 def test_a_program_that_is_missing_is_a_failed_start(start):
     tree = start("missing")
     died = tree.expect("child.died", name="a", next="retry")
-    assert died.reason == "exit 127 (its program cannot be run)"
+    assert died.reason == "cannot be started: No such file or directory"
+    assert tree.expect("child.died", name="a", next="retry").attempt == "2"
     tree.stop()
 
 

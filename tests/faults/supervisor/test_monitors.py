@@ -122,8 +122,8 @@ def test_kill_child_is_a_death_like_any_other(start):
 
 def test_killing_a_supervisor_empties_it_before_it_is_restarted(start):
     tree = start("rest_for_one", {"a": "ignore-term"}).up()
-    assert tree.ask(KILL_CHILD, "group") == 0
     tree.behave("a")
+    assert tree.ask(KILL_CHILD, "group") == 0
     died = tree.expect("child.died", name="group", next="restart")
     assert died.reason == "killed by SIGKILL (asked by probe)"
     assert sorted(tree.names("child.stopped")) == ["a", "b", "c"]

@@ -25,7 +25,7 @@ def expect_killed(tree, name, reason):
 @pytest.mark.parametrize("how", ["mute", "burn"])
 def test_a_silent_child_is_killed_and_replaced(start, how):
     tree = start("watched", {"a": how})
-    expect_killed(tree, "a", r"no heartbeat for 1\d\d\d ms")
+    expect_killed(tree, "a", r"no heartbeat for [2-9]\d\d\d ms")
     tree.expect("child.up", name="a", generation=2)
     tree.stop()
 
@@ -34,8 +34,8 @@ def test_a_stopped_child_is_killed_and_replaced(start):
     tree = start("watched").up()
     tree.kill("a", signal.SIGSTOP)
     begin = time.monotonic()
-    expect_killed(tree, "a", r"no heartbeat for 1\d\d\d ms")
-    assert time.monotonic() - begin > 0.9
+    expect_killed(tree, "a", r"no heartbeat for [2-9]\d\d\d ms")
+    assert time.monotonic() - begin > 1.9
     tree.stop()
 
 
@@ -50,11 +50,10 @@ def test_a_child_without_heartbeat_in_its_row_is_left_alone(start):
 def test_nobody_is_blamed_for_our_own_sleep(start):
     tree = start("watched").up()
     tree.process.send_signal(signal.SIGSTOP)
-    time.sleep(2.5)  # longer than the heartbeat's limit
+    time.sleep(3)  # longer than the heartbeat's limit
     tree.process.send_signal(signal.SIGCONT)
     tree.kill_and_wait("b")
-    tree.monitor("a")
-    assert tree.all("child.kill") == [] and tree.state("a") == "up"
+    assert tree.all("child.kill") == [] and tree.state("a") == "up", tree.text()
     tree.stop()
 
 
@@ -63,12 +62,12 @@ def test_nobody_is_blamed_when_all_slept(start):
     tree = start("watched").up()
     tree.kill("a", signal.SIGSTOP)
     tree.process.send_signal(signal.SIGSTOP)
-    time.sleep(2.5)  # longer than the heartbeat's limit
+    time.sleep(3)  # longer than the heartbeat's limit
     tree.process.send_signal(signal.SIGCONT)
     tree.expect("loop.late")
     tree.kill("a", signal.SIGCONT)
-    time.sleep(1.5)  # a whole limit more
-    assert tree.all("child.kill") == [] and tree.state("a") == "up"
+    time.sleep(2.5)  # a whole limit more
+    assert tree.all("child.kill") == [] and tree.state("a") == "up", tree.text()
     tree.stop()
 
 
@@ -97,7 +96,7 @@ def test_a_child_that_talks_without_end_does_not_keep_us_from_the_others(start):
 
 def test_a_child_that_asks_and_does_not_read_costs_nothing_but_itself(start):
     tree = start("watched", {"a": "ask-deaf"})
-    expect_killed(tree, "a", r"no heartbeat for 1\d\d\d ms")
+    expect_killed(tree, "a", r"no heartbeat for [2-9]\d\d\d ms")
     tree.stop()
 
 
