@@ -1,6 +1,8 @@
 """Who is restarted with whom, and when a supervisor gives up."""
 import pytest
 
+from conftest import until
+
 
 def since(tree, mark):
     """Starts and stops after that line of the log."""
@@ -53,7 +55,7 @@ def test_rest_for_one_widens_when_an_earlier_one_dies_meanwhile(start):
 
 def test_a_death_during_the_start_of_a_group_starts_it_again(start):
     tree = start("one_for_all", {"c": "never-ready"})
-    tree.expect("child.start", name="c")
+    until((tree.run_dir / "c.1").exists)  # it has read what it is told
     tree.behave("c")
     died = kill(tree, "a")
     tree.up()
