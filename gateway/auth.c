@@ -7,6 +7,8 @@
 #include <openssl/hmac.h>
 #include <string.h>
 
+#include "base/hex.h"
+
 static bool digest_of(const char *text, unsigned char digest[AUTH_DIGEST_BYTES])
 {
 	return EVP_Digest(text, strlen(text), digest, NULL, EVP_sha256(), NULL) == 1;
@@ -29,17 +31,6 @@ bool auth_knows_secret(const struct auth *auth, const char *given)
 	if (auth->secret == NULL || given == NULL || !digest_of(given, digest))
 		return false;
 	return CRYPTO_memcmp(digest, auth->digest, sizeof(digest)) == 0;
-}
-
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
 }
 
 static bool hex_read(const char *hex, unsigned char out[AUTH_DIGEST_BYTES])

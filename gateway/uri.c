@@ -5,16 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
+#include "base/hex.h"
 
 /* The byte that stands at *s, which is moved behind it; -1 for broken encoding and for NUL. */
 static int decode_byte(const char **s, const char *end, bool plus_is_space)

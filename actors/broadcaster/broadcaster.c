@@ -14,7 +14,6 @@
  */
 #include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -162,7 +161,6 @@ static int broadcaster_init(struct actor *self)
 	};
 	int rc;
 
-	(void)signal(SIGPIPE, SIG_IGN); /* libcurl's TLS writes without MSG_NOSIGNAL */
 	rc = ws_server_new(&config, &b->server);
 	if (rc == 0)
 		rc = feed_open(&b->feed, self, &session_feed_callbacks, &b->sessions);

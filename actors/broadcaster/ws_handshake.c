@@ -12,6 +12,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/hex.h"
 #include "proto/codec.h"
 
 #define NAME_SIZE  32  /* no header that matters has a longer name */
@@ -289,14 +290,6 @@ size_t ws_handshake_refusal(int status, char *buf, size_t size)
 
 /* --- the query string --- */
 
-static int hex(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = (char)tolower((unsigned char)c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static int unescape(const char *from, size_t len, char *to, size_t size)
 {
 	size_t n = 0;
@@ -305,8 +298,8 @@ static int unescape(const char *from, size_t len, char *to, size_t size)
 		int c = from[i] == '+' ? ' ' : (unsigned char)from[i];
 
 		if (c == '%') {
-			int high = len - i > 2 ? hex(from[i + 1]) : -1;
-			int low = len - i > 2 ? hex(from[i + 2]) : -1;
+			int high = len - i > 2 ? hex_digit(from[i + 1]) : -1;
+			int low = len - i > 2 ? hex_digit(from[i + 2]) : -1;
 
 			if (high < 0 || low < 0)
 				return -EINVAL;
