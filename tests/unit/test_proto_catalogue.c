@@ -51,8 +51,9 @@ static void a_method_fits_the_envelope(void **state)
 
 static void receivers_are_actors(void **state)
 {
-	static const char *const actors[] = {"store",	"telemetry", "hh_client", "broadcaster",
-					     "fetcher", "scheduler", "door",	  "gateway"};
+	static const char *const actors[] = {
+		"store",     "telemetry", "hh_client", "broadcaster",  "fetcher",
+		"scheduler", "door",	  "gateway",   "rate_limiter", "submitter"};
 	const size_t count = sizeof(actors) / sizeof(actors[0]);
 
 	(void)state;
