@@ -1,0 +1,16 @@
+drop function tell_rate_limit;
+drop function tell_user;
+drop trigger limiter_clock_leapt on limiter_clock;
+drop function limiter_clock_leapt;
+drop function limiter_reset;
+drop function limiter_wake;
+drop function limiter_take_once;
+drop function limiter_take;
+drop function limiter_peek;
+drop function limiter_verdict;
+drop function limiter_level;
+drop function limiter_tick;
+drop function limiter_now;
+drop table limiter_spends;
+drop table rate_limits;
+drop table limiter_clock;
