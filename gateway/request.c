@@ -1,15 +1,12 @@
 /* request.c - see request.h. */
 #include "gateway/request.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define UUID_CHARS 36
 
 static int refuse(struct codec_problem *problem, const char *field, const char *message)
 {
@@ -162,44 +159,6 @@ static int object_of_body(const struct request_parts *parts, json_t **out,
 
 /* --- users' ids --- */
 
-/* Makes s, of UUID_CHARS characters, a canonical UUID. False when it is none. */
-static bool uuid_make_canonical(char *s)
-{
-	for (int i = 0; i < UUID_CHARS; i++) {
-		bool hyphen = i == 8 || i == 13 || i == 18 || i == 23;
-
-		if (hyphen ? s[i] != '-' : !isxdigit((unsigned char)s[i]))
-			return false;
-		s[i] = (char)tolower((unsigned char)s[i]);
-	}
-	return s[UUID_CHARS] == '\0';
-}
-
-static bool is_uuid_field(const struct field *field)
-{
-	return field->type == FIELD_STR && field->min == UUID_CHARS && field->max == UUID_CHARS;
-}
-
-static int check_uuids(const struct record *record, json_t *object, struct codec_problem *problem)
-{
-	for (const struct field *f = record->fields(); f->name != NULL; f++) {
-		json_t *member = json_object_get(object, f->name);
-		const char *text = json_string_value(member);
-		char uuid[UUID_CHARS + 1];
-
-		if (!is_uuid_field(f) || text == NULL)
-			continue;
-		if (strlen(text) != UUID_CHARS)
-			return refuse(problem, f->name, "is not a UUID");
-		memcpy(uuid, text, sizeof(uuid));
-		if (!uuid_make_canonical(uuid))
-			return refuse(problem, f->name, "is not a UUID");
-		if (json_string_set(member, uuid) < 0)
-			return -ENOMEM;
-	}
-	return 0;
-}
-
 int request_assemble(const struct record *record, const struct request_parts *parts,
 		     struct arena *arena, const void **out, struct codec_problem *problem)
 {
@@ -223,9 +182,6 @@ int request_assemble(const struct record *record, const struct request_parts *pa
 	if (rc < 0)
 		goto out;
 	rc = json_object_update(object, outer) < 0 ? -ENOMEM : 0;
-	if (rc < 0)
-		goto out;
-	rc = check_uuids(record, object, problem);
 	if (rc < 0)
 		goto out;
 	rc = codec_from_json(record, object, arena, value, problem);

@@ -22,8 +22,8 @@ struct request_parts {
 	size_t body_len;
 };
 
-/* Makes record's struct in arena, and gives it. Users' ids must be UUIDs and are made canonical.
- * Returns 0, -EINVAL (problem names the field, "body" and "query" included) or -ENOMEM. */
+/* Makes record's struct in arena, and gives it. Returns 0, -EINVAL
+ * (problem names the field, "body" and "query" included) or -ENOMEM. */
 int request_assemble(const struct record *record, const struct request_parts *parts,
 		     struct arena *arena, const void **out, struct codec_problem *problem)
 	__attribute__((warn_unused_result));

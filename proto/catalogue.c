@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#include "base/uuid.h"
+
 /* clang-format off */
 #define RECORD(name_, doc_)                                                                        \
 	static const struct field *fields_of_##name_(void)                                         \
@@ -24,6 +26,8 @@
 	.offset = offsetof(self_record, name_), .doc = (doc_)
 #define STR(name_, min_, max_, need_, doc_)                                                        \
 	{ FIELD(FIELD_STR, name_, need_, doc_), .min = (min_), .max = (max_) },
+#define UUID(name_, need_, doc_)                                                                    \
+	{ FIELD(FIELD_UUID, name_, need_, doc_), .min = UUID_CHARS, .max = UUID_CHARS },
 #define INT(name_, min_, max_, need_, doc_)                                                        \
 	{ FIELD(FIELD_INT, name_, need_, doc_), .min = (min_), .max = (max_) },
 #define OPT_INT(name_, min_, max_, doc_)                                                           \

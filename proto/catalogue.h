@@ -39,6 +39,7 @@ enum field_need { REQ, OPT, NUL };
 	}                                                                                          \
 	;
 #define STR(name, min, max, need, doc)	const char *name;
+#define UUID(name, need, doc)		const char *name;
 #define INT(name, min, max, need, doc)	int64_t name;
 #define OPT_INT(name, min, max, doc)	struct opt_int name;
 #define REAL(name, need, doc)		double name;
@@ -71,6 +72,7 @@ enum msg_error {
 
 enum field_type {
 	FIELD_STR,
+	FIELD_UUID,
 	FIELD_INT,
 	FIELD_OPT_INT,
 	FIELD_REAL,
@@ -89,8 +91,8 @@ struct field {
 	enum field_type type;
 	enum field_need need;
 	size_t offset;	  /* in the struct */
-	int64_t min;	  /* STR: characters; INT: value */
-	int64_t max;	  /* STR: characters; INT: value; STRS, LIST: items; JSON: bytes */
+	int64_t min;	  /* STR, UUID: characters; INT: value */
+	int64_t max;	  /* STR, UUID: characters; INT: value; STRS, LIST: items; JSON: bytes */
 	int64_t item_max; /* STRS: characters of one item */
 	const struct record *record; /* OBJ, LIST: what is nested */
 	const char *doc;

@@ -198,6 +198,7 @@ static int write_field(struct writer *w, const struct field *field, const void *
 
 	switch (field->type) {
 	case FIELD_STR:
+	case FIELD_UUID:
 	case FIELD_JSON:
 		return write_text(w, field, field_text(field, value), depth);
 	case FIELD_INT:
@@ -403,6 +404,7 @@ static int field_from_json(struct reader *r, const struct field *field, const js
 {
 	switch (field->type) {
 	case FIELD_STR:
+	case FIELD_UUID:
 		if (!json_is_string(from))
 			return problem_set(r->problem, field, "must be text");
 		return field_set_text(field, value, json_string_value(from),

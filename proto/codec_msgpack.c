@@ -115,6 +115,7 @@ static int pack_field(msgpack_packer *pk, const struct field *field, const void 
 
 	switch (field->type) {
 	case FIELD_STR:
+	case FIELD_UUID:
 	case FIELD_JSON:
 		return pack_text(pk, field, field_text(field, value), problem);
 	case FIELD_INT:
@@ -302,6 +303,7 @@ static int unpack_field(struct reader *r, const struct field *field, struct msgp
 {
 	switch (field->type) {
 	case FIELD_STR:
+	case FIELD_UUID:
 	case FIELD_JSON:
 		if (t.type != TOKEN_STR)
 			return problem_set(r->problem, field, "must be text");

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/uuid.h"
+
 /* --- problems --- */
 
 int problem_set(struct codec_problem *problem, const struct field *field, const char *fmt, ...)
@@ -100,6 +102,12 @@ int field_check_text(const struct field *field, const char *s, size_t len,
 		if (text_fits(s, len, field->min, field->max, fault))
 			return 0;
 		return problem_set(problem, field, "%s", fault);
+	}
+	if (field->type == FIELD_UUID) {
+		char uuid[UUID_SIZE];
+
+		return uuid_canonical(s, len, uuid) < 0 ? problem_set(problem, field, "not a UUID")
+							: 0;
 	}
 	if (len > (size_t)field->max)
 		return problem_set(problem, field, "longer than %" PRId64 " bytes", field->max);
@@ -201,6 +209,7 @@ bool field_is_absent(const struct field *field, const void *value)
 {
 	switch (field->type) {
 	case FIELD_STR:
+	case FIELD_UUID:
 	case FIELD_JSON:
 		return field_text(field, value) == NULL;
 	case FIELD_OBJ:
@@ -227,10 +236,13 @@ int field_set_text(const struct field *field, void *value, const char *s, size_t
 		   struct arena *arena, struct codec_problem *problem)
 {
 	int rc = field_check_text(field, s, len, problem);
+	char uuid[UUID_SIZE];
 	const char *copy;
 
 	if (rc < 0)
 		return rc;
+	if (field->type == FIELD_UUID && uuid_canonical(s, len, uuid) == 0)
+		s = uuid;
 	copy = arena_strndup(arena, s, len);
 	if (copy == NULL)
 		return problem_no_memory(problem);

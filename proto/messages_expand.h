@@ -10,6 +10,9 @@
 #ifndef STR
 #define STR(name, min, max, need, doc)
 #endif
+#ifndef UUID
+#define UUID(name, need, doc)
+#endif
 #ifndef INT
 #define INT(name, min, max, need, doc)
 #endif
@@ -46,6 +49,7 @@
 #undef RECORD
 #undef END
 #undef STR
+#undef UUID
 #undef INT
 #undef OPT_INT
 #undef REAL

@@ -66,6 +66,9 @@ static void print_type(const struct field *field)
 		printf("text, ");
 		print_range(field, field->max == 1 ? " character" : " characters");
 		break;
+	case FIELD_UUID:
+		printf("UUID");
+		break;
 	case FIELD_INT:
 	case FIELD_OPT_INT:
 		printf("whole number, ");

@@ -13,23 +13,6 @@
 
 /* --- the URL --- */
 
-int uuid_canonical(const char *text, char uuid[UUID_SIZE])
-{
-	size_t i;
-
-	for (i = 0; i < UUID_SIZE - 1; i++) {
-		bool dash = i == 8 || i == 13 || i == 18 || i == 23;
-
-		if (dash ? text[i] != '-' : !isxdigit((unsigned char)text[i]))
-			return -EINVAL; /* a text that ends early ends here */
-	}
-	if (text[i] != '\0')
-		return -EINVAL;
-	for (i = 0; i < UUID_SIZE; i++)
-		uuid[i] = (char)tolower((unsigned char)text[i]);
-	return 0;
-}
-
 static int number_read(const char *text, int64_t *number)
 {
 	char *end;
@@ -55,7 +38,7 @@ int plain_hello_read(const char *query, struct plain_hello *hello)
 	    ws_query_get(query, "userId", user, sizeof(user)) < 0 ||
 	    ws_query_get(query, "after", after, sizeof(after)) < 0)
 		return -EINVAL;
-	if (user[0] != '\0' && uuid_canonical(user, hello->user_id) < 0)
+	if (user[0] != '\0' && uuid_canonical(user, strlen(user), hello->user_id) < 0)
 		return -EINVAL;
 	hello->resumes = after[0] != '\0';
 	return hello->resumes ? number_read(after, &hello->after) : 0;

@@ -18,10 +18,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/uuid.h"
 #include "proto/catalogue.h"
 
 #define PLAIN_CLIENT_ID_SIZE 257
-#define UUID_SIZE	     37
 
 /* What the URL of a connection says. */
 struct plain_hello {
@@ -34,9 +34,6 @@ struct plain_hello {
 /* Reads the query string. Returns 0 or -EINVAL. */
 int plain_hello_read(const char *query, struct plain_hello *hello)
 	__attribute__((warn_unused_result));
-
-/* Copies text as a UUID in its canonical form, lower case. Returns 0 or -EINVAL. */
-int uuid_canonical(const char *text, char uuid[UUID_SIZE]) __attribute__((warn_unused_result));
 
 /* What a message asks for: an answer, to be sent at once (free() it), or a replay. */
 struct plain_wish {

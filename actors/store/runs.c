@@ -80,8 +80,6 @@ void store_on_run_plan(struct actor *self, struct actor_call *call, const void *
 	const struct run_ref *run = request;
 	struct unit *unit;
 
-	if (!store_check_uuid(call, "user_id", run->user_id))
-		return;
 	unit = store_unit(self, call, run_plan_done);
 	if (unit == NULL)
 		return;
@@ -211,8 +209,6 @@ void store_on_run_page(struct actor *self, struct actor_call *call, const void *
 	struct store *store = actor_state(self);
 	struct unit *unit;
 
-	if (!store_check_uuid(call, "user_id", page->user_id))
-		return;
 	unit = store_unit(self, call, run_page_done);
 	if (unit == NULL)
 		return;
@@ -269,8 +265,6 @@ void store_on_run_end(struct actor *self, struct actor_call *call, const void *r
 	const struct run_end *end = request;
 	struct unit *unit;
 
-	if (!store_check_uuid(call, "user_id", end->user_id))
-		return;
 	unit = store_unit(self, call, run_end_done);
 	if (unit == NULL)
 		return;

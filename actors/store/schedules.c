@@ -88,8 +88,6 @@ void store_on_schedule_put(struct actor *self, struct actor_call *call, const vo
 	const struct schedule_put *put = request;
 	struct unit *unit;
 
-	if (!store_check_uuid(call, "user_id", put->user_id))
-		return;
 	unit = store_unit(self, call, answer_schedule);
 	if (unit == NULL)
 		return;
@@ -108,8 +106,6 @@ static void on_user(struct actor *self, struct actor_call *call, const struct us
 {
 	struct unit *unit;
 
-	if (!store_check_uuid(call, "user_id", user->user_id))
-		return;
 	unit = store_unit(self, call, done);
 	if (unit == NULL)
 		return;
@@ -201,8 +197,6 @@ void store_on_schedules_list(struct actor *self, struct actor_call *call, const 
 	const struct schedules_list *list = request;
 	struct unit *unit;
 
-	if (list->after != NULL && !store_check_uuid(call, "after", list->after))
-		return;
 	unit = store_unit(self, call, schedules_list_done);
 	if (unit == NULL)
 		return;

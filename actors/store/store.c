@@ -50,19 +50,6 @@ struct unit *store_unit(struct actor *self, struct actor_call *call, unit_done_f
 	return unit;
 }
 
-bool store_check_uuid(struct actor_call *call, const char *field, const char *text)
-{
-	static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
-	bool good = strlen(text) == sizeof(form) - 1;
-
-	for (size_t i = 0; good && form[i] != '\0'; i++)
-		good = form[i] == '-' ? text[i] == '-'
-				      : strchr("0123456789abcdefABCDEF", text[i]) != NULL;
-	if (!good)
-		actor_refuse(call, ERR_BAD_REQUEST, field, "not a UUID");
-	return good;
-}
-
 /* --- ping --- */
 
 static void ping_done(struct actor *self, struct unit *unit)

@@ -27,10 +27,6 @@ struct store {
 struct unit *store_unit(struct actor *self, struct actor_call *call, unit_done_fn *done)
 	__attribute__((warn_unused_result));
 
-/* Whether text is a UUID; if not, the call is refused, which names the field. */
-bool store_check_uuid(struct actor_call *call, const char *field, const char *text)
-	__attribute__((warn_unused_result));
-
 /* schedules.c */
 actor_call_fn store_on_schedule_put, store_on_schedule_delete, store_on_schedule_due,
 	store_on_schedule_get, store_on_schedules_list, store_on_claim, store_on_release;

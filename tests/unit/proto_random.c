@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/uuid.h"
 #include "proto/field.h"
 
 /* xorshift64*: the same everywhere, so a failure can be had again. */
@@ -62,6 +63,18 @@ const char *random_text(struct random *r, size_t chars)
 		memcpy(end, c, strlen(c));
 		end += strlen(c);
 	}
+	return text;
+}
+
+/* In lower case, as a decoded one is. */
+static const char *random_uuid(struct random *r)
+{
+	char *text = need(arena_alloc(r->arena, UUID_SIZE));
+
+	for (size_t i = 0; i < UUID_CHARS; i++)
+		text[i] = i == 8 || i == 13 || i == 18 || i == 23
+				  ? '-'
+				  : "0123456789abcdef"[random_below(r, 16)];
 	return text;
 }
 
@@ -224,6 +237,9 @@ static void random_field(struct random *r, const struct field *field, void *valu
 	case FIELD_STR:
 		*(const char **)at = random_text(r, random_size(r, field->min, field->max, 300));
 		break;
+	case FIELD_UUID:
+		*(const char **)at = random_uuid(r);
+		break;
 	case FIELD_JSON:
 		*(const char **)at = random_json(r, (size_t)field->max);
 		break;
@@ -297,6 +313,7 @@ static void assert_fields_equal(const struct field *f, const void *a, const void
 {
 	switch (f->type) {
 	case FIELD_STR:
+	case FIELD_UUID:
 	case FIELD_JSON:
 		assert_texts_equal(field_text(f, a), field_text(f, b));
 		break;

@@ -31,6 +31,8 @@ static struct record lax(const struct record *record)
 
 		*f = fields[i];
 		f->need = OPT;
+		if (f->type == FIELD_UUID)
+			f->type = FIELD_STR;
 		f->min = f->type == FIELD_STR ? 0 : INT64_MIN;
 		f->max = INT32_MAX;
 		f->item_max = INT32_MAX;
@@ -123,6 +125,23 @@ static void break_str(const struct breaking *b)
 	writers_refuse(b->record, b->value, b->field->name);
 }
 
+static void break_uuid(const struct breaking *b)
+{
+	static const char *const bad[] = {
+		"",
+		"0f8fad5bd9cb469fa16570867728950e",
+		"0f8fad5b-d9cb-469f-a165-70867728950",
+		"0f8fad5b-d9cb-469f-a165-70867728950g",
+		"0f8fad5b-d9cb-469f-a165-70867728950e0",
+		"0f8fad5bd-9cb-469f-a165-70867728950e",
+	};
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		*(const char **)place(b) = bad[i];
+		all_refuse(b->record, b->value, b->field->name);
+	}
+}
+
 static void break_json(const struct breaking *b)
 {
 	size_t len = (size_t)b->field->max + 1;
@@ -200,12 +219,17 @@ static void break_strs(const struct breaking *b)
 	writers_refuse(b->record, b->value, path);
 }
 
+static bool is_pointer(const struct field *f)
+{
+	return f->type == FIELD_STR || f->type == FIELD_UUID || f->type == FIELD_JSON ||
+	       f->type == FIELD_OBJ;
+}
+
 /* The first field that must be there and can be missing: a text, or what is nested. */
 static const struct field *missable(const struct record *record)
 {
 	for (const struct field *f = record->fields(); f->name != NULL; f++) {
-		bool pointer =
-			f->type == FIELD_STR || f->type == FIELD_JSON || f->type == FIELD_OBJ;
+		bool pointer = is_pointer(f);
 
 		if (f->need == REQ && pointer)
 			return f;
@@ -256,6 +280,9 @@ static void break_field(const struct breaking *b)
 	switch (b->field->type) {
 	case FIELD_STR:
 		break_str(b);
+		break;
+	case FIELD_UUID:
+		break_uuid(b);
 		break;
 	case FIELD_JSON:
 		break_json(b);
@@ -314,7 +341,7 @@ static void one_past_each_limit_is_refused_and_named(void **state)
 static void leave_out(const struct breaking *b)
 {
 	const struct field *f = b->field;
-	bool pointer = f->type == FIELD_STR || f->type == FIELD_JSON || f->type == FIELD_OBJ;
+	bool pointer = is_pointer(f);
 	size_t size = f->type == FIELD_STRS || f->type == FIELD_LIST ? sizeof(struct list)
 		      : f->type == FIELD_BOOL			     ? sizeof(bool)
 								     : sizeof(void *);

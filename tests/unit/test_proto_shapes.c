@@ -32,6 +32,7 @@ static enum verdict verdict(enum field_type type, enum shape shape, bool json)
 {
 	switch (type) {
 	case FIELD_STR:
+	case FIELD_UUID:
 		return shape == SHAPE_TEXT ? MAYBE : MISFIT;
 	case FIELD_JSON:
 		return shape == SHAPE_TEXT || json ? MAYBE : MISFIT;
