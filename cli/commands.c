@@ -159,6 +159,7 @@ static json_t *call_request(int count, char **words)
 
 static const struct command commands[] = {
 	{"status", "", MSG_TREE_STATE, 0, 0, no_request, print_tree},
+	{"crashes", "", MSG_TREE_CRASHES, 0, 0, no_request, print_crashes},
 	{"kill", "ACTOR", MSG_TREE_KILL, 1, 1, name_request, print_killed},
 	{"search", "[FIELD=VALUE ...] TEXT ...", MSG_JOBS_SEARCH, 0, 64, search_request,
 	 print_jobs},

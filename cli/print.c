@@ -128,6 +128,47 @@ void print_killed(const json_t *reply)
 	(void)printf("killed %s, pid %" PRId64 "\n", text(reply, "name"), number(reply, "pid"));
 }
 
+static void print_crash(const json_t *crash)
+{
+	const json_t *frames = json_object_get(crash, "backtrace");
+	char when[CLOCK_ISO8601_SIZE];
+	char time[32];
+	const json_t *frame;
+	size_t i;
+
+	(void)printf("%s  %s.%" PRId64 "  %s, ", clock_iso8601(number(crash, "at_ms"), when),
+		     text(crash, "name"), number(crash, "generation"), text(crash, "reason"));
+	if (json_is_true(json_object_get(crash, "was_up")))
+		(void)printf("up for %s\n", duration(number(crash, "uptime_ms"), time));
+	else
+		(void)printf("before it was ready\n");
+	if (json_object_get(crash, "method") != NULL)
+		(void)printf("    in hand: %s %s from %s, trace %s, for %s%s\n",
+			     text(crash, "doing"), text(crash, "method"), text(crash, "from"),
+			     text(crash, "trace"), duration(number(crash, "held_ms"), time),
+			     json_is_true(json_object_get(crash, "blamed")) ? "; it died of it"
+									    : "");
+	else if (json_object_get(crash, "doing") != NULL)
+		(void)printf("    in hand: %s\n", text(crash, "doing"));
+	json_array_foreach(frames, i, frame)
+	{
+		(void)printf("    #%-2zu %s\n", i, json_string_value(frame));
+	}
+}
+
+void print_crashes(const json_t *reply)
+{
+	const json_t *crash;
+	size_t i;
+
+	json_array_foreach(json_object_get(reply, "crashes"), i, crash)
+	{
+		print_crash(crash);
+	}
+	if (i == 0)
+		(void)puts("no actor has died since the server was started");
+}
+
 void print_jobs(const json_t *reply)
 {
 	const json_t *jobs = json_object_get(reply, "jobs");

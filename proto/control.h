@@ -3,6 +3,8 @@
  * A child is started with its end of a SOCK_SEQPACKET socketpair as descriptor CONTROL_FD, its
  * working directory in RUN_DIR, SIGINT ignored, the environment CONTROL_ENV_NAME (its name),
  * CONTROL_ENV_GENERATION (its generation, decimal) and, for a dynamic child, CONTROL_ENV_ARGUMENT.
+ * Descriptor CONTROL_NOTE_FD is a memfd of struct control_note's size, which cannot be resized: the
+ * child maps it, closes the descriptor, and keeps in it what it is doing (docs/decisions/0009).
  * Every other descriptor above standard error is closed.
  *
  *   - The child sends READY once its init is done; before that it is not up. It binds its mailbox
@@ -15,6 +17,8 @@
  *   - MONITOR name: from now on the child gets UP and DOWN of that name, and at once the one that
  *     holds. News are coalesced for a child that does not read: it may see only the last DOWN and
  *     UP, never an UP of a generation that is gone without the DOWN of it.
+ *   - What is in the note when a child dies becomes part of its crash report. The supervisor copies
+ *     it and believes nothing of it: texts are cut to what is printable.
  *   - Requests have a ref; the answer is a REPLY with the same ref. Only children whose spec says
  *     so (may_control) are served.
  *
@@ -26,9 +30,14 @@
 #include <stdint.h>
 
 #define CONTROL_FD	       3
-#define CONTROL_VERSION	       1
+#define CONTROL_NOTE_FD	       4
+#define CONTROL_VERSION	       2
 #define CONTROL_NAME_SIZE      64 /* with its NUL */
 #define CONTROL_REASON_SIZE    128
+#define CONTROL_TRACE_SIZE     72
+#define CONTROL_DOING_SIZE     16
+#define CONTROL_FRAME_SIZE     96
+#define CONTROL_FRAMES_MAX     32
 #define CONTROL_HEARTBEAT_MS   500
 #define CONTROL_ENV_NAME       "UGTJ_ACTOR_NAME"
 #define CONTROL_ENV_GENERATION "UGTJ_ACTOR_GENERATION"
@@ -51,10 +60,16 @@ enum control_type {
 				  * -ENOENT, -ESRCH when it is not running */
 	CONTROL_NEXT_CHILD,	 /* value: index from 0; answered with control_child, -ENOENT at the
 				  * end. Indices stay valid while no child is added or forgotten */
+	CONTROL_NEXT_CRASH,	 /* value: a serial number; answered with control_crash, the first
+				  * kept report of this number (in the packet's value) or a higher
+				  * one; name, generation and reason are the dead one's. -ENOENT */
+	CONTROL_CRASH_FRAME,	 /* value: a report's serial number * CONTROL_FRAMES_MAX + the index
+				  * of a frame of its backtrace, from 0; answered with the frame in
+				  * reason. -ENOENT */
 	/* supervisor to child */
 	CONTROL_UP,    /* name, generation */
 	CONTROL_DOWN,  /* name, generation (0: was not up), reason */
-	CONTROL_REPLY, /* ref, result: 0 or a negative errno; after NEXT_CHILD also child */
+	CONTROL_REPLY, /* ref, result: 0 or a negative errno; what else, its request says */
 };
 
 enum control_child_state {
@@ -78,6 +93,55 @@ struct control_child {
 	uint32_t is_supervisor; /* 1: a supervisor, 0: a worker */
 };
 
+/* A message that a child has in hand. Never its body. All texts end with a NUL. */
+struct control_message {
+	char method[CONTROL_NAME_SIZE]; /* empty: none in hand */
+	char from[CONTROL_NAME_SIZE];	/* a call's sender, ... */
+	char trace[CONTROL_TRACE_SIZE]; /* ... its trace id, ... */
+	uint64_t from_generation;	/* ... and its generation; */
+	int64_t ref;			/* its ref for the call. 0: not a call's business */
+	int64_t since_ms;		/* CLOCK_MONOTONIC, taken in hand */
+};
+
+/* What a child writes down while it lives, in its note. The order of writing is such that whatever
+ * is there at any instant can be believed: in_hand is 0 while the message changes. */
+struct control_note {
+	uint32_t in_hand;		/* 1: doing and message hold */
+	char doing[CONTROL_DOING_SIZE]; /* "init", "call", "cast", "answer", "news", "stop" */
+	struct control_message message;
+	/* By the handler of a fatal signal, innermost frame first. */
+	int32_t signal;	      /* 0: none came */
+	uint32_t outside;     /* 1: another process sent it */
+	uint32_t frame_count; /* grows with each frame that is whole */
+	char frames[CONTROL_FRAMES_MAX][CONTROL_FRAME_SIZE];
+};
+
+/* How a child died. */
+enum control_death {
+	DEATH_EXIT,	 /* it exited; code: its exit code */
+	DEATH_SIGNAL,	 /* code: the signal */
+	DEATH_HEARTBEAT, /* it was silent, and was killed */
+	DEATH_MEMORY,	 /* it held too much memory, and was killed */
+	DEATH_START,	 /* it could not be started, or was not ready in time */
+	DEATH_TREATY,	 /* it broke this treaty, and was killed */
+	DEATH_STOP,	 /* it did not stop in time, and was killed */
+	DEATH_REQUESTED, /* KILL_CHILD */
+};
+
+struct control_crash {
+	struct control_message message; /* in hand; since_ms is how long it was */
+	char doing[CONTROL_DOING_SIZE];
+	int64_t at_ms;	      /* milliseconds since 1970 */
+	int64_t uptime_ms;    /* since READY; 0: it was never up */
+	int64_t pid;	      /* 0: it had no process */
+	uint32_t death;	      /* enum control_death */
+	int32_t code;	      /* see there */
+	uint32_t was_up;      /* 0: a failed start */
+	uint32_t blamed;      /* 1: the message counts as what it died of; see restart.h */
+	uint32_t frame_count; /* of the backtrace; 0: there is none */
+	uint32_t reserved;
+};
+
 struct control_packet {
 	uint16_t version;
 	uint16_t type; /* enum control_type */
@@ -89,7 +153,10 @@ struct control_packet {
 	char name[CONTROL_NAME_SIZE];
 	char reason[CONTROL_REASON_SIZE]; /* NEXT_CHILD's answer: how the generation before ended;
 					   * of a degraded child: why it is */
-	struct control_child child;
+	union {
+		struct control_child child; /* NEXT_CHILD's answer */
+		struct control_crash crash; /* NEXT_CRASH's answer */
+	};
 };
 
 #endif

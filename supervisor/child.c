@@ -145,7 +145,10 @@ static void start_worker(struct supervisor *s, struct node *n)
 	node_set_state(s, n, CHILD_STARTING, s->now_ms + n->spec->start_timeout_ms);
 	rc = spawn_worker(s, n);
 	if (rc < 0) {
+		struct control_crash crash = {.death = DEATH_START, .code = -rc};
+
 		(void)snprintf(n->end, sizeof(n->end), "cannot be started: %s", strerror(-rc));
+		crash_report(s, n, &crash, &(struct control_note){0});
 		node_set_due(s, n, s->now_ms); /* a failed start, but not from within this call */
 		return;
 	}
@@ -374,8 +377,32 @@ static enum restart_event event_of(const struct node *n, int status)
 	return WEXITSTATUS(status) == EXIT_OK ? ENDED_NORMALLY : ENDED_BADLY;
 }
 
+/* Reports a death, unless it is the end that was wished for: a normal one, or the SIGKILL of a
+ * brutal stop. */
+static void report(struct supervisor *s, struct node *n, int status, bool was_up, int64_t uptime_ms,
+		   pid_t pid)
+{
+	struct control_crash crash = {.death = n->condemned	   ? n->death
+					       : WIFEXITED(status) ? DEATH_EXIT
+								   : DEATH_SIGNAL,
+				      .code = WIFEXITED(status) ? WEXITSTATUS(status)
+								: WTERMSIG(status),
+				      .uptime_ms = uptime_ms,
+				      .was_up = was_up,
+				      .pid = pid};
+	struct control_note note;
+	bool brutal = crash.death == DEATH_SIGNAL && crash.code == SIGKILL;
+
+	note_take(&n->note_fd, &note);
+	if ((crash.death == DEATH_EXIT && crash.code == EXIT_OK) ||
+	    (brutal && (n->state == CHILD_STOPPING)))
+		return;
+	crash_report(s, n, &crash, &note);
+}
+
 void node_exited(struct supervisor *s, struct node *n, int status)
 {
+	pid_t pid = n->pid;
 	int64_t uptime_ms;
 	bool was_up;
 
@@ -386,6 +413,7 @@ void node_exited(struct supervisor *s, struct node *n, int status)
 	node_forget_pid(s, n);
 	if (!n->condemned)
 		reap_describe(status, n->end, sizeof(n->end));
+	report(s, n, status, was_up, uptime_ms, pid);
 	run_dir_remove_socket(s->run_dir_fd, n->name, n->generation);
 	free(n->degraded);
 	n->degraded = NULL;
@@ -395,7 +423,8 @@ void node_exited(struct supervisor *s, struct node *n, int status)
 	node_ended(s, n, event_of(n, status), was_up, uptime_ms);
 }
 
-void node_condemn(struct supervisor *s, struct node *n, const char *fmt, ...)
+void node_condemn(struct supervisor *s, struct node *n, enum control_death death, const char *fmt,
+		  ...)
 {
 	va_list args;
 
@@ -405,6 +434,7 @@ void node_condemn(struct supervisor *s, struct node *n, const char *fmt, ...)
 	(void)vsnprintf(n->end, sizeof(n->end), fmt, args);
 	va_end(args);
 	n->condemned = true;
+	n->death = death;
 	log_warn("child.kill", "name=%s pid=%d generation=%llu reason=\"%s\"", n->name, (int)n->pid,
 		 (unsigned long long)n->generation, n->end);
 	(void)kill(n->pid, SIGKILL); /* it is ours and not reaped: the pid is right */

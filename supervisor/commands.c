@@ -21,6 +21,7 @@ static const struct command commands[] = {
 	{ "gen-secret",	"[BYTES]",	"print a new random secret (32 bytes)",				command_gen_secret, NULL },
 	{ NULL, NULL, "The running system (--json for programs)", NULL, NULL },
 	{ "status",	"",		"the process tree: who is up, since when, how it died before",	NULL, "cli" },
+	{ "crashes",	"",		"the last deaths: how, with which message in hand, and where",	NULL, "cli" },
 	{ "kill",	"ACTOR",	"kill an actor and see it come back",				NULL, "cli" },
 	{ "call",	"METHOD JSON",	"send any message of the catalogue and print the answer",	NULL, "cli" },
 	{ NULL, NULL, "Vacancies", NULL, NULL },

@@ -90,7 +90,7 @@ static void send_reply(struct supervisor *s, struct node *n, const struct contro
 		return; /* sent, or the child is gone */
 	kept = malloc(sizeof(*kept));
 	if (kept == NULL) {
-		node_condemn(s, n, "does not read its answers");
+		node_condemn(s, n, DEATH_TREATY, "does not read its answers");
 		return;
 	}
 	*kept = *reply;
@@ -124,7 +124,7 @@ static void on_monitor(struct supervisor *s, struct node *n, const struct contro
 	int rc = news_monitor(s, n, p->name);
 
 	if (rc < 0)
-		node_condemn(s, n, "cannot monitor: %s", strerror(-rc));
+		node_condemn(s, n, DEATH_TREATY, "cannot monitor: %s", strerror(-rc));
 }
 
 static void on_request(struct supervisor *s, struct node *n, const struct control_packet *p)
@@ -144,7 +144,7 @@ static const char *fault(const struct control_packet *p, ssize_t size)
 		return "a packet of the wrong size";
 	if (p->version != CONTROL_VERSION)
 		return "a packet of another version";
-	if (p->type < CONTROL_READY || p->type > CONTROL_NEXT_CHILD)
+	if (p->type < CONTROL_READY || p->type > CONTROL_CRASH_FRAME)
 		return "a packet of a type that it may not send";
 	if (memchr(p->name, '\0', sizeof(p->name)) == NULL ||
 	    memchr(p->reason, '\0', sizeof(p->reason)) == NULL)
@@ -208,7 +208,7 @@ void control_read(struct supervisor *s, struct node *n)
 			continue; /* read for order's sake, not acted on */
 		wrong = fault(&p, size);
 		if (wrong != NULL) {
-			node_condemn(s, n, "broke the treaty: sent %s", wrong);
+			node_condemn(s, n, DEATH_TREATY, "broke the treaty: sent %s", wrong);
 			continue;
 		}
 		n->heard_ms = s->now_ms;

@@ -37,11 +37,12 @@ static void look_at(struct supervisor *s, struct node *n)
 		n->heard_ms = s->now_ms;
 	silent_ms = s->now_ms - n->heard_ms;
 	if (n->link.fd < 0)
-		node_condemn(s, n, "closed its control socket");
+		node_condemn(s, n, DEATH_TREATY, "closed its control socket");
 	else if (n->spec->heartbeat_ms != HEARTBEAT_OFF && silent_ms >= n->spec->heartbeat_ms)
-		node_condemn(s, n, "no heartbeat for %lld ms", (long long)silent_ms);
+		node_condemn(s, n, DEATH_HEARTBEAT, "no heartbeat for %lld ms",
+			     (long long)silent_ms);
 	else if (memory_mb > 0)
-		node_condemn(s, n, "holds %lld MB of memory, %lld are allowed",
+		node_condemn(s, n, DEATH_MEMORY, "holds %lld MB of memory, %lld are allowed",
 			     (long long)memory_mb, (long long)n->spec->memory_max_mb);
 	else
 		node_set_due(s, n, node_next_look_ms(s, n));
@@ -55,9 +56,9 @@ static void start_timed_out(struct supervisor *s, struct node *n)
 		return;
 	}
 	if (n->link.fd < 0)
-		node_condemn(s, n, "closed its control socket");
+		node_condemn(s, n, DEATH_TREATY, "closed its control socket");
 	else
-		node_condemn(s, n, "start timed out after %lld ms",
+		node_condemn(s, n, DEATH_START, "start timed out after %lld ms",
 			     (long long)n->spec->start_timeout_ms);
 	node_let_pass(s, n);
 }
@@ -78,7 +79,8 @@ void node_due(struct supervisor *s, struct node *n)
 		look_at(s, n);
 		break;
 	case CHILD_STOPPING:
-		node_condemn(s, n, "did not stop within %lld ms", (long long)n->spec->shutdown_ms);
+		node_condemn(s, n, DEATH_STOP, "did not stop within %lld ms",
+			     (long long)n->spec->shutdown_ms);
 		break;
 	case CHILD_BACKOFF:
 		if (n->dynamic) {

@@ -110,6 +110,7 @@ int node_new(struct supervisor *s, const struct child_spec *spec, const char *na
 	n->state = CHILD_WAITING;
 	n->due_ms = NEVER;
 	n->link.fd = -1;
+	n->note_fd = -1;
 	LIST_INIT(&n->link.watches);
 	TAILQ_INIT(&n->link.untold);
 	TAILQ_INIT(&n->children);

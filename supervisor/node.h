@@ -10,6 +10,8 @@
  *   child_env.c   what a child finds in its environment      child_env_*
  *   reap.c        waitpid, and how a process ended in words  reap_*
  *   memory.c      how much memory a child holds              memory_*
+ *   note.c        what a child wrote down before it died     note_*
+ *   crash.c       reports of deaths, the last ones kept      crash_*
  *   control.c     packets of proto/control.h, in and out     control_*
  *   request.c     what a child may ask for                   request_*
  *   news.c        who hears of whose ups and downs           news_*
@@ -32,8 +34,10 @@
 #include "supervisor/spec.h"
 #include "supervisor/supervisor.h"
 
-#define NEVER INT64_MAX /* a deadline that is none */
+#define NEVER	    INT64_MAX /* a deadline that is none */
+#define CRASHES_MAX 64	      /* reports that are kept */
 
+struct crash;
 struct subject;
 struct watch;
 
@@ -76,7 +80,8 @@ struct node {
 	bool in_queue;		   /* in its parent's queue of waiting children */
 	bool forget;		   /* once stopped, it leaves the tree ... */
 	bool again;		   /* ... but somebody asked for it anew meanwhile */
-	bool condemned;		   /* we sent SIGKILL for the reason in end */
+	bool condemned;		   /* we sent SIGKILL for the reason in end, ... */
+	enum control_death death;  /* ... and that was it */
 	uint64_t generation;	   /* starts so far; see node_new() */
 	uint64_t up_generation;	   /* the last one that was up; 0: none */
 	uint64_t first_generation; /* of this node: its restarts are counted from there */
@@ -92,6 +97,7 @@ struct node {
 	int64_t heard_ms;    /* last packet from it */
 	int64_t due_ms;	     /* when its state ends by itself: see node_due() */
 	struct control_link link;
+	int note_fd; /* what it wrote down; -1: it has no process */
 
 	/* supervisors only */
 	struct node_queue children;
@@ -127,6 +133,8 @@ struct supervisor {
 	unsigned max_children;
 	struct node *cursor; /* node number cursor_index of NEXT_CHILD; NULL: not known */
 	int64_t cursor_index;
+	struct crash *crashes[CRASHES_MAX]; /* a ring: number n is at n % CRASHES_MAX */
+	int64_t last_crash;		    /* number of the last report; 0: none yet */
 };
 
 /* --- node.c --- */
@@ -184,9 +192,10 @@ void node_ready(struct supervisor *s, struct node *n);
 /* The worker said in a heartbeat that it is degraded, or with NULL that it is not. */
 void node_set_degraded(struct node *n, const char *why);
 
-/* Kills a worker that cannot go on; its death is then like any other. */
-void node_condemn(struct supervisor *s, struct node *n, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
+/* Kills a worker that cannot go on; its death is then like any other. death is what its report
+ * says. */
+void node_condemn(struct supervisor *s, struct node *n, enum control_death death, const char *fmt,
+		  ...) __attribute__((format(printf, 4, 5)));
 
 /* The worker's process ended as waitpid() says in status. */
 void node_exited(struct supervisor *s, struct node *n, int status);
@@ -256,8 +265,7 @@ int child_env_new(const struct child_spec *spec, const char *name, uint64_t gene
 	__attribute__((warn_unused_result));
 void child_env_free(char ***env);
 
-/* --- reap.c, memory.c
- * ------------------------------------------------------------------------------------ */
+/* --- reap.c, memory.c, note.c, crash.c --- */
 
 /* Takes leave of all processes that ended. */
 void reap_all(struct supervisor *s);
@@ -270,6 +278,25 @@ void reap_orphans(void);
 
 /* Megabytes of memory that a process holds, 0 when that cannot be read. */
 int64_t memory_resident_mb(pid_t pid);
+
+/* Makes an empty note for a new child. Returns its descriptor or a negative errno. */
+int note_new(void) __attribute__((warn_unused_result));
+
+/* Reads what a child wrote down, closes *fd and sets it to -1. Its texts end, are printable, and
+ * its counts are in range, whatever the child wrote. Without a note (-1) it is empty. */
+void note_take(int *fd, struct control_note *out);
+
+/* Reports a death: a line in the log, and a place among the reports that are kept. crash has what
+ * the caller knows (death, code, was_up, uptime_ms, pid); what stands in note is added to it. */
+void crash_report(struct supervisor *s, const struct node *n, struct control_crash *crash,
+		  const struct control_note *note);
+
+/* Serves NEXT_CRASH and CRASH_FRAME. Return 0 or -ENOENT. */
+int crash_next(const struct supervisor *s, int64_t number, struct control_packet *reply);
+int crash_frame(const struct supervisor *s, int64_t number_and_index, struct control_packet *reply);
+
+/* Frees all reports. */
+void crash_forget(struct supervisor *s);
 
 /* --- control.c, request.c, news.c --- */
 

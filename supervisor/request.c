@@ -31,7 +31,7 @@ static int kill_child(struct supervisor *s, const struct node *from, const char 
 	if (node_is_supervisor(n))
 		kill_supervisor(s, n, why);
 	else
-		node_condemn(s, n, "%s", why);
+		node_condemn(s, n, DEATH_REQUESTED, "%s", why);
 	return 0;
 }
 
@@ -85,6 +85,12 @@ void request_serve(struct supervisor *s, struct node *from, const struct control
 		break;
 	case CONTROL_NEXT_CHILD:
 		reply->result = next_child(s, request->value, reply);
+		break;
+	case CONTROL_NEXT_CRASH:
+		reply->result = crash_next(s, request->value, reply);
+		break;
+	case CONTROL_CRASH_FRAME:
+		reply->result = crash_frame(s, request->value, reply);
 		break;
 	default:
 		reply->result = -EINVAL;

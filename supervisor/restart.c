@@ -2,7 +2,10 @@
 #include "supervisor/restart.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
+
+#include "base/exit_codes.h"
 
 int restart_window_init(struct restart_window *w, unsigned max, int64_t period_ms)
 {
@@ -61,6 +64,15 @@ int64_t restart_backoff_ms(unsigned failed_starts, uint32_t random)
 	if (delay > BACKOFF_MAX_MS)
 		delay = BACKOFF_MAX_MS;
 	return delay / 2 + (int64_t)(random % (uint64_t)(delay + 1));
+}
+
+bool restart_blames_message(enum control_death death, int32_t code, bool outside, int64_t held_ms)
+{
+	if (death == DEATH_EXIT)
+		return code != EXIT_OK && code != EXIT_CONFIG;
+	if (death == DEATH_SIGNAL && code != SIGKILL && !outside)
+		return true;
+	return death != DEATH_REQUESTED && held_ms >= BLAME_HELD_MS;
 }
 
 static bool wants_restart(enum restart_type type, enum restart_event event)

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "proto/control.h"
 #include "supervisor/spec.h"
 
 /* The delay after the first failed start; it doubles with each one that follows, up to the second
@@ -13,6 +14,10 @@
  * together do not come back together. */
 #define BACKOFF_FIRST_MS 100
 #define BACKOFF_MAX_MS	 30000
+
+/* A message that a child had in hand for so long: its handler did not return, as each must at once.
+ */
+#define BLAME_HELD_MS	 1000
 
 /* The last deaths that count. */
 struct restart_window {
@@ -76,6 +81,13 @@ struct restart_decision {
 struct restart_decision restart_decide(const struct restart_state *state, enum restart_event event,
 				       struct restart_window *window, int64_t now_ms,
 				       uint32_t random);
+
+/* Whether a child that died with a message in hand died of it. It did if it ended itself (an exit
+ * code, a signal that it raised: not outside). A death that came from outside says nothing about the
+ * message: whoever kills at random hits some handler sooner or later, and the same message again.
+ * Only if the handler had not returned for BLAME_HELD_MS is it the message's doing: an endless loop
+ * that missed its heartbeat, memory until the kernel helped. death and code are of control.h. */
+bool restart_blames_message(enum control_death death, int32_t code, bool outside, int64_t held_ms);
 
 /* The delay after so many failed starts in a row (from 1), jitter included. */
 int64_t restart_backoff_ms(unsigned failed_starts, uint32_t random);

@@ -29,17 +29,23 @@ struct birth {
 	char *name;
 	char **env;
 	int ends[2]; /* of the control socket: ours, the child's */
+	int note_fd;
 	int run_dir_fd;
 	pid_t parent;
 	int error; /* why the child could not become its program; 0: it has */
 };
 
-/* The child's end of the control socket under its number of the treaty. Returns 0 or -1. */
-static int place_control_socket(int fd)
+/* The child's end of the control socket and its note under their numbers of the treaty. By way of
+ * higher ones, for each may stand where the other belongs. Returns 0 or -1. */
+static int place_descriptors(const struct birth *b)
 {
-	if (fd == CONTROL_FD) /* dup2() would leave it close-on-exec */
-		return fcntl(fd, F_SETFD, 0);
-	return dup2(fd, CONTROL_FD) < 0 ? -1 : 0;
+	int control = fcntl(b->ends[1], F_DUPFD, CONTROL_NOTE_FD + 1);
+	int note = fcntl(b->note_fd, F_DUPFD, CONTROL_NOTE_FD + 1);
+
+	return control < 0 || note < 0 || dup2(control, CONTROL_FD) < 0 ||
+			       dup2(note, CONTROL_NOTE_FD) < 0
+		       ? -1
+		       : close_range(CONTROL_NOTE_FD + 1, ~0U, 0);
 }
 
 /* The child, in our memory. Returns only if it fails. */
@@ -51,10 +57,8 @@ static int become(void *birth)
 	signals_reset_in_child();
 	(void)setpgid(0, 0); /* what it forks can be killed with it; the terminal's ^C is ours */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == b->parent &&
-	    fchdir(b->run_dir_fd) == 0 && place_control_socket(b->ends[1]) == 0) {
-		(void)close_range(CONTROL_FD + 1, ~0U, 0); /* all are close-on-exec anyway */
+	    fchdir(b->run_dir_fd) == 0 && place_descriptors(b) == 0)
 		(void)execve(b->path, argv, b->env);
-	}
 	b->error = errno;
 	return EXIT_FAILURE;
 }
@@ -90,8 +94,11 @@ static int adopt(struct supervisor *s, struct node *n, pid_t pid, int *end)
 
 int spawn_worker(struct supervisor *s, struct node *n)
 {
-	struct birth b = {
-		.name = n->name, .ends = {-1, -1}, .run_dir_fd = s->run_dir_fd, .parent = getpid()};
+	struct birth b = {.name = n->name,
+			  .ends = {-1, -1},
+			  .note_fd = -1,
+			  .run_dir_fd = s->run_dir_fd,
+			  .parent = getpid()};
 	pid_t pid;
 	int rc;
 
@@ -107,9 +114,20 @@ int spawn_worker(struct supervisor *s, struct node *n)
 		rc = -errno;
 		goto out;
 	}
+	b.note_fd = note_new();
+	if (b.note_fd < 0) {
+		rc = b.note_fd;
+		goto out;
+	}
 	pid = give_birth(&b);
 	rc = pid < 0 ? pid : adopt(s, n, pid, &b.ends[0]);
+	if (rc == 0) {
+		n->note_fd = b.note_fd;
+		b.note_fd = -1;
+	}
 out:
+	if (b.note_fd >= 0)
+		(void)close(b.note_fd);
 	if (b.ends[0] >= 0)
 		(void)close(b.ends[0]);
 	if (b.ends[1] >= 0)

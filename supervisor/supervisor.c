@@ -195,8 +195,11 @@ static void close_all(struct supervisor *s, const sigset_t *mask_before)
 	while ((n = TAILQ_LAST(&s->tree, node_queue)) != NULL) {
 		control_close(s, n);
 		node_forget_pid(s, n);
+		if (n->note_fd >= 0)
+			(void)close(n->note_fd);
 		node_free(s, n);
 	}
+	crash_forget(s);
 	run_dir_close(&s->run_dir_fd, &s->lock_fd);
 	if (s->epoll_fd >= 0)
 		(void)close(s->epoll_fd);

@@ -173,10 +173,12 @@ static void on_sigterm(uv_signal_t *handle, int signum)
 		return;
 	self->stopping = true;
 	log_debug("actor.stopping", "open=%zu", self->open_calls);
+	note_begin("stop", NULL);
 	if (self->spec->stop != NULL)
 		self->spec->stop(self);
 	else
 		actor_check_stopped(self);
+	note_end();
 }
 
 /* --- birth --- */
@@ -260,6 +262,7 @@ static void close_leftover(uv_handle_t *handle, void *unused)
 
 static void actor_end(struct actor *self)
 {
+	note_begin("stop", NULL);
 	if (self->spec->terminate != NULL && self->state != NULL)
 		self->spec->terminate(self);
 	peers_close(self);
@@ -303,8 +306,13 @@ int actor_main(const struct actor_spec *spec)
 	log_open(self.name, self.generation);
 	log_set_level((enum log_level)log_level_parse(setting_text(LOG_LEVEL)));
 	(void)signal(SIGPIPE, SIG_IGN); /* libraries write to what others close: TLS, the log */
+	rc = note_open();
+	if (rc < 0)
+		fatal("note.failed", "error=\"%s\"", strerror(-rc));
+	note_begin("init", NULL);
 	zeromq_setup();
 	rc = actor_birth(&self);
+	note_end();
 	if (rc < 0) {
 		log_error("actor.init_failed", "error=%s", strerror(-rc));
 		actor_end(&self);

@@ -107,8 +107,10 @@ static void on_news(struct actor *self, struct control_packet *packet)
 	log_debug(news.up ? "peer.up" : "peer.down", "name=%s generation=%llu %s", news.name,
 		  (unsigned long long)news.generation, news.reason);
 	peers_news(self, &news);
+	note_begin("news", NULL);
 	if (self->spec->news != NULL)
 		self->spec->news(self, &news);
+	note_end();
 }
 
 static void on_packet(struct actor *self, struct control_packet *packet)

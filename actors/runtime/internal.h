@@ -6,6 +6,8 @@
  *   control.c  the supervisor: ready, heartbeat, news, requests
  *   wire.c     two frames of msgpack to and from a ZeroMQ socket
  *   timer.c    timers
+ *   note.c     what the actor is doing, for the report of its death
+ *   fatal.c    what a fatal signal adds to that: a backtrace
  */
 #ifndef ACTORS_RUNTIME_INTERNAL_H
 #define ACTORS_RUNTIME_INTERNAL_H
@@ -87,6 +89,22 @@ int control_open(struct actor *self);
 void control_close(struct actor *self);
 void control_ready(struct actor *self);
 int control_monitor(struct actor *self, const char *name);
+
+/* note.c. What is in hand from note_begin() to note_end(): doing is one word; message is copied.
+ * note_begin() while something is in hand replaces it. */
+int note_open(void);
+void note_begin(const char *doing, const struct control_message *message);
+void note_end(void);
+
+/* What is in hand, or a message without a method. */
+const struct control_message *note_in_hand(void);
+
+/* A message of the note. Texts may be NULL and are cut to what fits. */
+struct control_message note_message(const char *method, const char *from, uint64_t from_generation,
+				    int64_t ref, const char *trace);
+
+/* fatal.c: from now on a fatal signal adds a backtrace to note before it kills. */
+void fatal_signals_open(struct control_note *note);
 
 /* timer.c: for the end of the loop */
 bool timer_owns_handle(const uv_handle_t *handle);

@@ -158,6 +158,7 @@ static void dispatch_call(struct actor *self, struct wire *wire, const struct me
 {
 	size_t max = self->spec->mailbox_max == 0 ? OPEN_CALLS_DEFAULT : self->spec->mailbox_max;
 	actor_call_fn *handle = find_call(self->spec, m->id);
+	struct control_message in_hand;
 	struct codec_problem problem;
 	struct actor_call *call;
 	void *request;
@@ -187,9 +188,13 @@ static void dispatch_call(struct actor *self, struct wire *wire, const struct me
 		actor_refuse(call, ERR_TOO_LARGE, NULL, "too much for one message");
 	if (rc < 0)
 		return;
+	in_hand = note_message(m->method, call->from, (uint64_t)wire->envelope.from_generation,
+			       call->ref, call->trace);
+	note_begin("call", &in_hand);
 	actor_trace(self, call->trace);
 	handle(self, call, request);
 	actor_trace(self, NULL);
+	note_end();
 }
 
 static void dispatch_cast(struct actor *self, struct wire *wire, const struct message *m)
@@ -211,7 +216,12 @@ static void dispatch_cast(struct actor *self, struct wire *wire, const struct me
 		self->count.malformed++;
 		log_warn("cast.malformed", "method=%s from=%s", m->method, from);
 	} else {
+		const struct control_message in_hand =
+			note_message(m->method, from, 0, 0, wire->envelope.trace);
+
+		note_begin("cast", &in_hand);
 		handle(self, body);
+		note_end();
 	}
 	arena_fini(&arena);
 }

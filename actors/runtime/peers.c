@@ -31,6 +31,7 @@ struct request {
 	enum request_state state;
 	unsigned deaths; /* of generations that it was sent to */
 	int64_t ref;
+	struct control_message origin; /* what was in hand when this was asked for */
 	int64_t deadline_ms;
 	struct actor_timer *timer;
 	actor_answer_fn *fn; /* NULL: a cast */
@@ -109,9 +110,11 @@ static void request_end(struct request *request, const struct actor_answer *answ
 
 	request_unlink(request);
 	if (request->fn != NULL) {
+		note_begin("answer", &request->origin);
 		actor_trace(self, request->trace);
 		request->fn(self, answer, request->context);
 		actor_trace(self, NULL);
+		note_end();
 	}
 	request_free(request);
 }
@@ -460,6 +463,9 @@ static struct request *request_new(struct peer *peer, const struct message *m, c
 	request->peer = peer;
 	request->message = m;
 	request->ref = (int64_t)++self->last_ref;
+	request->origin = *note_in_hand();
+	if (request->origin.method[0] == '\0')
+		request->origin = note_message(m->method, NULL, 0, 0, self->trace);
 	timeout_ms = timeout_ms < WAIT_MAX_MS ? timeout_ms : WAIT_MAX_MS;
 	request->deadline_ms = clock_mono_ms() + timeout_ms;
 	(void)snprintf(request->trace, sizeof(request->trace), "%s", self->trace);

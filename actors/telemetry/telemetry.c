@@ -1,7 +1,8 @@
 /* telemetry.c - knows how the tree is, and speaks to the supervisor for those outside.
  *
  * Answers  TREE_STATE (the tree of processes),
- *          TREE_KILL (kills an actor; the supervisor restarts it)
+ *          TREE_KILL (kills an actor; the supervisor restarts it),
+ *          TREE_CRASHES (the last deaths; crashes.c)
  * Owns     nothing: every answer is asked of the supervisor, so a restart loses nothing.
  * Never    kills anything by itself.
  */
@@ -9,6 +10,7 @@
 #include <string.h>
 
 #include "actors/actors.h"
+#include "actors/telemetry/telemetry.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/settings.h"
@@ -189,6 +191,7 @@ static void on_tree_kill(struct actor *self, struct actor_call *call, const void
 static const struct actor_call_clause telemetry_calls[] = {
 	{MSG_TREE_STATE, on_tree_state},
 	{MSG_TREE_KILL, on_tree_kill},
+	{MSG_TREE_CRASHES, on_tree_crashes},
 	{MSG_NONE, NULL},
 };
 

@@ -8,7 +8,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from support.harness import ROOT  # noqa: E402
-from support.treaty import PACKET  # noqa: E402
+from support.treaty import CHILD, CRASH, HEAD, PACKET_SIZE  # noqa: E402
 
 
 def test_harness_packs_control_packets_as_the_header_says(tmp_path):
@@ -23,14 +23,24 @@ def test_harness_packs_control_packets_as_the_header_says(tmp_path):
             AT(version); AT(type); AT(ref); AT(generation); AT(value); AT(result); AT(reserved);
             AT(name); AT(reason); AT(child.supervisor); AT(child.generation); AT(child.pid);
             AT(child.up_since_ms); AT(child.restarts); AT(child.state); AT(child.is_supervisor);
+            AT(crash.message.method); AT(crash.message.from); AT(crash.message.trace);
+            AT(crash.message.from_generation); AT(crash.message.ref); AT(crash.message.since_ms);
+            AT(crash.doing); AT(crash.at_ms); AT(crash.uptime_ms); AT(crash.pid); AT(crash.death);
+            AT(crash.code); AT(crash.was_up); AT(crash.blamed); AT(crash.frame_count);
+            AT(crash.reserved);
             (void)printf("%zu", sizeof(struct control_packet));
         }""")
     subprocess.run(["cc", "-I", str(ROOT), "-o", str(tmp_path / "layout"), str(source)], check=True)
     said = list(map(int, subprocess.check_output([str(tmp_path / "layout")]).split()))
-    codes = re.findall(r"\d*[a-zA-Z]", PACKET.format.lstrip("@"))
+    assert [*offsets(HEAD), *(HEAD.size + at for at in [*offsets(CHILD), *offsets(CRASH)]),
+            PACKET_SIZE] == said
+
+
+def offsets(layout):
+    codes = re.findall(r"\d*[a-zA-Z]", layout.format.lstrip("@"))
     codes = [c for code in codes for c in ([code] if code.endswith("s") else list(code))]
-    offsets, at = [], "@"
+    at, found = "@", []
     for code in codes:
         at += code
-        offsets.append(struct.calcsize(at) - struct.calcsize("@" + code))
-    assert [*offsets, PACKET.size] == said
+        found.append(struct.calcsize(at) - struct.calcsize("@" + code))
+    return found

@@ -30,9 +30,9 @@ import msgpack
 import zmq
 
 from support.fakes import NO_ANSWER, TIMEOUT_S, Failed, Fake, Refuse  # noqa: F401 (for the tests)
-from support.treaty import (CONTROL_FD, DOWN, EEXIST, ENOENT, HEARTBEAT, MONITOR, NEXT_CHILD, PACKET,
+from support.treaty import (CONTROL_FD, DOWN, EEXIST, ENOENT, HEARTBEAT, MONITOR, NEXT_CHILD, PACKET_SIZE,
                             READY, REPLY, REQUESTS, START_CHILD, STARTING, TERMINATE_CHILD, UP,
-                            pack_packet, unpack_packet)
+                            VERSION, pack_packet, unpack_packet)
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("UGTJ_BUILD_DIR", ROOT / "build")).resolve()
@@ -374,7 +374,7 @@ class Actor:
 
     def _on_control(self):
         try:
-            raw = self._control_socket.recv(PACKET.size + 1)
+            raw = self._control_socket.recv(PACKET_SIZE + 1)
         except BlockingIOError:
             return
         except OSError:
@@ -382,9 +382,9 @@ class Actor:
         if not raw:
             self._drop_control()
             return
-        assert len(raw) == PACKET.size, f"a control packet of {len(raw)} bytes"
+        assert len(raw) == PACKET_SIZE, f"a control packet of {len(raw)} bytes"
         packet = unpack_packet(raw)
-        assert packet.version == 1
+        assert packet.version == VERSION
         with self.changed:
             if packet.type == HEARTBEAT:
                 self.heartbeats.append((time.monotonic(), bool(packet.value), packet.reason))

@@ -24,6 +24,10 @@
  *   descend=HOW         forks a child of its own before READY: in its process group, or "away" in a
  *                       session of its own
  *   probe               hands all packets on between the supervisor and PROBE_SOCKET
+ *   note=METHOD         notes that it has that message in hand, since this long a time, in ms: ...
+ *   held=N              ... N; and that "caller" sent it with trace id "t-1" as number 7
+ *   note-garbage        writes nonsense over its whole note
+ *   note-backtrace=N    notes that signal N ended it, with a backtrace of two frames
  *   env=FILE            writes its environment to FILE before READY
  */
 #include <errno.h>
@@ -35,8 +39,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "proto/control.h"
@@ -146,6 +152,46 @@ static void write_environment(const char *path)
 		(void)fprintf(file, "%s\n", *e);
 	if (file != NULL)
 		(void)fclose(file);
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* What a real actor notes of itself. */
+static void write_note(void)
+{
+	struct control_note *note =
+		mmap(NULL, sizeof(*note), PROT_READ | PROT_WRITE, MAP_SHARED, CONTROL_NOTE_FD, 0);
+	int held_ms = told_number("held");
+
+	if (note == MAP_FAILED)
+		_exit(95);
+	if (told("note") != NULL) {
+		(void)snprintf(note->message.method, sizeof(note->message.method), "%s",
+			       told("note"));
+		(void)snprintf(note->message.from, sizeof(note->message.from), "caller");
+		(void)snprintf(note->message.trace, sizeof(note->message.trace), "t-1");
+		(void)snprintf(note->doing, sizeof(note->doing), "call");
+		note->message.from_generation = 3;
+		note->message.ref = 7;
+		note->message.since_ms = now_ms() - (held_ms < 0 ? 0 : held_ms);
+		note->in_hand = 1;
+	}
+	if (told("note-backtrace") != NULL) {
+		note->signal = told_number("note-backtrace");
+		(void)snprintf(note->frames[0], sizeof(note->frames[0]), "inner+0x1");
+		(void)snprintf(note->frames[1], sizeof(note->frames[1]), "outer+0x2");
+		note->frame_count = 2;
+	}
+	if (told("note-garbage") != NULL) {
+		memset(note, 0xff, sizeof(*note));
+		note->in_hand = 1;
+	}
 }
 
 static void descend(const char *how)
@@ -291,6 +337,7 @@ int main(void)
 	if (told("env") != NULL)
 		write_environment(told("env"));
 	bind_mailbox();
+	write_note();
 	if (told("exit") != NULL)
 		_exit(told_number("exit"));
 	if (told("descend") != NULL)

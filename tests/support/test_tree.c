@@ -1,6 +1,7 @@
 /* test_tree.c - the supervisor over trees made for tests: test_tree TREE.
  *
- * All programs are test_child. RUN_DIR and BEHAVIOUR_DIR come from the environment; MAX_RESTARTS
+ * All programs are test_child, but for the tree "actors": there they are real ones, and hh_client is
+ * test_actor. RUN_DIR and BEHAVIOUR_DIR come from the environment; MAX_RESTARTS
  * and MAX_SECONDS are the root's intensity, MAX_FETCHERS the number of dynamic children, where set.
  */
 #include <libgen.h>
@@ -27,6 +28,10 @@
 #define PROBE { "probe", "test_child", RESTART_PERMANENT, LONG, LONG, HEARTBEAT_OFF, 0, true, .secrets = { NULL } }
 #define END { .name = NULL }
 #define ROWS (const struct child_spec[])
+
+/* The real program, seen from this one's folder. */
+#define REAL(name, control) \
+	{ name, "../../libexec/" name, RESTART_PERMANENT, LONG, LONG, LONG, 0, control, .secrets = { NULL } }
 
 static const struct child_spec dynamic_worker =
 	WORKER("w", RESTART_TRANSIENT, LONG, LONG, HEARTBEAT_OFF, 0);
@@ -83,6 +88,10 @@ static const struct child_spec trees[] = {
 	  .children = ROWS{ PROBE,
 		{ .name = "workers", .template = &watched_worker, .max_restarts = 2, .period_ms = 60000,
 		  .max_failed_starts = 3, .max_children = 1000, .max_starting = 32 }, END } },
+	{ .name = "actors", .max_restarts = 100, .period_ms = 60000,
+	  .children = ROWS{ REAL("telemetry", true),
+		{ "hh_client", "test_actor", RESTART_PERMANENT, LONG, LONG, 2000, 0, false, .secrets = { NULL } },
+		REAL("door", false), END } },
 };
 /* clang-format on */
 

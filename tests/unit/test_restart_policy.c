@@ -1,6 +1,7 @@
 /* test_restart_policy.c - the supervisor's policy, without a clock and without a process. */
 #include <errno.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -194,6 +195,43 @@ static void a_dynamic_child_that_cannot_start_is_put_aside_at_its_limit(void **t
 	restart_window_fini(&w);
 }
 
+/* --- who is to blame --- */
+
+static void
+a_message_is_blamed_for_what_the_actor_does_to_itself_and_for_what_does_not_return(void **test)
+{
+	static const struct {
+		enum control_death death;
+		int32_t code;
+		bool outside;
+		bool at_once; /* blamed, however short it was in hand */
+		bool stuck;   /* blamed when it was in hand for BLAME_HELD_MS */
+	} cases[] = {
+		{DEATH_EXIT, 0, false, false, false},
+		{DEATH_EXIT, 78, false, false, false},
+		{DEATH_EXIT, 71, false, true, true},
+		{DEATH_EXIT, 99, true, true, true},
+		{DEATH_SIGNAL, SIGSEGV, false, true, true},
+		{DEATH_SIGNAL, SIGSEGV, true, false, true},
+		{DEATH_SIGNAL, SIGKILL, false, false, true},
+		{DEATH_SIGNAL, SIGKILL, true, false, true},
+		{DEATH_HEARTBEAT, 9, true, false, true},
+		{DEATH_MEMORY, 9, true, false, true},
+		{DEATH_STOP, 9, true, false, true},
+		{DEATH_REQUESTED, 9, true, false, false},
+	};
+
+	(void)test;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_int_equal(restart_blames_message(cases[i].death, cases[i].code,
+							cases[i].outside, BLAME_HELD_MS - 1),
+				 cases[i].at_once);
+		assert_int_equal(restart_blames_message(cases[i].death, cases[i].code,
+							cases[i].outside, BLAME_HELD_MS),
+				 cases[i].stuck);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -207,6 +245,8 @@ int main(void)
 		cmocka_unit_test(backoff_doubles_up_to_its_limit_and_is_spread),
 		cmocka_unit_test(a_static_child_that_cannot_start_is_tried_for_ever),
 		cmocka_unit_test(a_dynamic_child_that_cannot_start_is_put_aside_at_its_limit),
+		cmocka_unit_test(
+			a_message_is_blamed_for_what_the_actor_does_to_itself_and_for_what_does_not_return),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

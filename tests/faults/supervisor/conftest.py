@@ -22,8 +22,9 @@ PROGRAM = BUILD / "tests/supervisor/test_tree"
 SANITIZED = b"__asan_init" in PROGRAM.read_bytes()
 TIMEOUT = 30
 
-READY, HEARTBEAT, MONITOR, START_CHILD, TERMINATE_CHILD, KILL_CHILD, NEXT_CHILD, UP, DOWN, REPLY = \
-    range(1, 11)
+READY, HEARTBEAT, MONITOR, START_CHILD, TERMINATE_CHILD, KILL_CHILD, NEXT_CHILD, NEXT_CRASH, CRASH_FRAME, \
+    UP, DOWN, REPLY = range(1, 13)
+DEATHS = ["exit", "signal", "heartbeat", "memory", "start", "treaty", "stop", "requested"]
 STATES = ["stopped", "waiting", "starting", "up", "degraded", "stopping", "backoff", "quarantined"]
 
 
@@ -34,11 +35,29 @@ class Child(ctypes.Structure):
                 ("is_supervisor", ctypes.c_uint32)]
 
 
+class Message(ctypes.Structure):
+    _fields_ = [("method", ctypes.c_char * 64), ("sender", ctypes.c_char * 64),
+                ("trace", ctypes.c_char * 72), ("from_generation", ctypes.c_uint64),
+                ("ref", ctypes.c_int64), ("since_ms", ctypes.c_int64)]
+
+
+class Crash(ctypes.Structure):
+    _fields_ = [("message", Message), ("doing", ctypes.c_char * 16), ("at_ms", ctypes.c_int64),
+                ("uptime_ms", ctypes.c_int64), ("pid", ctypes.c_int64), ("death", ctypes.c_uint32),
+                ("code", ctypes.c_int32), ("was_up", ctypes.c_uint32), ("blamed", ctypes.c_uint32),
+                ("frame_count", ctypes.c_uint32), ("reserved", ctypes.c_uint32)]
+
+
+class Either(ctypes.Union):
+    _fields_ = [("child", Child), ("crash", Crash)]
+
+
 class Packet(ctypes.Structure):
+    _anonymous_ = ("either",)
     _fields_ = [("version", ctypes.c_uint16), ("type", ctypes.c_uint16), ("ref", ctypes.c_uint32),
                 ("generation", ctypes.c_uint64), ("value", ctypes.c_int64),
                 ("result", ctypes.c_int32), ("reserved", ctypes.c_uint32),
-                ("name", ctypes.c_char * 64), ("reason", ctypes.c_char * 128), ("child", Child)]
+                ("name", ctypes.c_char * 64), ("reason", ctypes.c_char * 128), ("either", Either)]
 
 
 class Event:
@@ -190,7 +209,7 @@ class Tree:
             self.listener.settimeout(TIMEOUT)
             self.connection, _ = self.listener.accept()
             self.connection.settimeout(TIMEOUT)
-        self.connection.send(bytes(Packet(version=1, type=kind, ref=ref, name=name.encode(),
+        self.connection.send(bytes(Packet(version=2, type=kind, ref=ref, name=name.encode(),
                                           value=value)))
 
     def receive(self):
@@ -234,6 +253,18 @@ class Tree:
                 return rows
             rows[reply.name.decode()] = reply
         raise AssertionError("the tree has no end")
+
+    def crashes(self, name=None):
+        """The reports of deaths (of name): packets of NEXT_CRASH, each with .frames."""
+        reports, number = [], 1
+        while True:
+            reply = self.request(NEXT_CRASH, value=number)
+            if reply.result < 0:
+                return [r for r in reports if name in (None, r.name.decode())]
+            reply.frames = [self.request(CRASH_FRAME, value=reply.value * 32 + i).reason.decode()
+                            for i in range(reply.crash.frame_count)]
+            reports.append(reply)
+            number = reply.value + 1
 
     def state(self, name):
         return STATES[self.status()[name].child.state]

@@ -25,7 +25,7 @@ def test_help_lists_every_command(ugtj):
         assert done.returncode == 0 and done.stderr == ""
     listed = {line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")}
     assert {"server", "check", "gen-secret", "status", "search", "job", "schedule", "unschedule",
-            "schedules", "fetch-now", "kill", "call", "migrate", "rollback", "migration",
+            "schedules", "fetch-now", "crashes", "kill", "call", "migrate", "rollback", "migration",
             "db"} <= listed
     assert max(map(len, done.stdout.splitlines())) <= 100
 

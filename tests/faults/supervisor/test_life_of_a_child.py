@@ -242,7 +242,7 @@ def test_secrets_reach_only_those_whose_row_names_them(start, tmp_path):
 def test_a_child_inherits_nothing_but_its_control_socket(start):
     tree = start("one_for_one").up()
     fds = sorted(int(fd) for fd in os.listdir(f"/proc/{tree.pid('c')}/fd"))
-    assert fds == [0, 1, 2, 3, 4], "4 is its own mailbox"
+    assert fds == [0, 1, 2, 3, 4, 5], "4 is its note, 5 its own mailbox"
     status = open(f"/proc/{tree.pid('c')}/status").read()
     assert "SigBlk:\t0000000000000000" in status
     assert "SigIgn:\t0000000000000002" in status, "SIGINT and nothing else"

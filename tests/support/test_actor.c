@@ -1,0 +1,91 @@
+/* test_actor.c - an actor that dies of the messages that tell it to. It stands where hh_client does.
+ *
+ * Answers  JOBS_GET: the vacancy's id says what becomes of the actor before the answer
+ *            abort, segv, exit... it ends itself that way
+ *            spin                 it never returns from the handler
+ *            later-abort          it aborts when the answer to a call of its own has come
+ *            wait                 it answers only when it is told to stop
+ *            anything else        nothing: it answers
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "actors/runtime/actor.h"
+
+struct tester {
+	struct actor_call *waiting;
+};
+
+static void answer(struct actor_call *call, const char *id)
+{
+	const struct job job = {
+		.id = id, .hh_vacancy_id = id, .title = "a vacancy", .description = ""};
+	const struct job_details details = {.job = &job};
+
+	actor_reply(call, &details);
+}
+
+static void on_tree(struct actor *self, const struct actor_answer *answer_of_tree, void *context)
+{
+	(void)self;
+	(void)answer_of_tree;
+	(void)context;
+	abort();
+}
+
+/* Volatile, so that the compiler does not know better. */
+static int *volatile nowhere;
+static volatile int going = 1;
+
+static __attribute__((noinline)) void die_of_a_bad_pointer(void)
+{
+	*nowhere = 1;
+}
+
+static void on_get(struct actor *self, struct actor_call *call, const void *request)
+{
+	const char *id = ((const struct job_id *)request)->id;
+	struct tester *t = actor_state(self);
+
+	if (strcmp(id, "abort") == 0)
+		abort();
+	if (strcmp(id, "segv") == 0)
+		die_of_a_bad_pointer();
+	if (strncmp(id, "exit", 4) == 0)
+		_exit(9);
+	while (strcmp(id, "spin") == 0 && going)
+		;
+	if (strcmp(id, "wait") == 0)
+		t->waiting = call;
+	else if (strcmp(id, "later-abort") != 0)
+		answer(call, id);
+	else if (actor_call(self, MSG_TREE_STATE, &(struct empty){0}, 0, on_tree, NULL) < 0)
+		actor_refuse(call, ERR_INTERNAL, NULL, "cannot ask");
+}
+
+static void on_stop(struct actor *self)
+{
+	struct tester *t = actor_state(self);
+
+	if (t->waiting != NULL)
+		answer(t->waiting, "wait");
+	actor_stopped(self);
+}
+
+static const struct actor_call_clause calls[] = {
+	{MSG_JOBS_GET, on_get},
+	{MSG_NONE, NULL},
+};
+
+static const struct actor_spec spec = {
+	.name = "hh_client",
+	.state_size = sizeof(struct tester),
+	.calls = calls,
+	.stop = on_stop,
+};
+
+int main(void)
+{
+	return actor_main(&spec);
+}
