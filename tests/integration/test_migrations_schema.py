@@ -62,7 +62,6 @@ REFERENCES = {
     ("cvs", "user_id"): ("users", "cascade"),
     ("custom_cvs", "cv_id"): ("cvs", "cascade"),
     ("custom_cvs", "job_id"): ("jobs", "set null"),
-    ("applications", "user_id"): ("users", "cascade"),
     ("applications", "job_id"): ("jobs", "cascade"),
     ("applications", "custom_cv_id"): ("custom_cvs", "set null"),
     ("application_queue", "user_id"): ("users", "cascade"),
