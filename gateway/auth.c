@@ -14,12 +14,20 @@ static bool digest_of(const char *text, unsigned char digest[AUTH_DIGEST_BYTES])
 	return EVP_Digest(text, strlen(text), digest, NULL, EVP_sha256(), NULL) == 1;
 }
 
-int auth_init(struct auth *auth, const char *secret, bool require_signature)
+int auth_init(struct auth *auth, const struct auth_settings *settings)
 {
-	*auth = (struct auth){.secret = secret, .require_signature = require_signature};
-	if (secret != NULL && !digest_of(secret, auth->digest))
+	*auth = (struct auth){
+		.secret = settings->secret,
+		.require_signature = settings->require_signature,
+	};
+	if (settings->secret != NULL && !digest_of(settings->secret, auth->digest))
 		return -EIO;
-	return 0;
+	return session_key_derive(settings->session_base, &auth->sessions);
+}
+
+void auth_fini(struct auth *auth)
+{
+	session_key_wipe(&auth->sessions);
 }
 
 /* Digests are compared, not the texts: they are of one length, so that the time does not tell how

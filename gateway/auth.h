@@ -1,4 +1,5 @@
-/* auth.h - whether a caller of the HTTP door proved who it is.
+/* auth.h - whether a caller of the HTTP door proved that it may come in, and the key by which it
+ * knows the sessions' tokens.
  *
  * Immutable after auth_init(), so any thread may ask.
  */
@@ -8,17 +9,29 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/session_token.h"
+
 #define AUTH_DIGEST_BYTES 32
 
 struct auth {
 	const char *secret; /* NULL: unset, and nobody is let in. Borrowed for ever */
 	unsigned char digest[AUTH_DIGEST_BYTES];
 	bool require_signature;
+	struct session_key sessions;
 };
 
-/* secret is ORCHESTRATOR_SECRET or NULL. Returns 0 or a negative errno. */
-int auth_init(struct auth *auth, const char *secret, bool require_signature)
+struct auth_settings {
+	const char *secret;	  /* ORCHESTRATOR_SECRET or NULL */
+	const char *session_base; /* SECRET_KEY_BASE or NULL */
+	bool require_signature;
+};
+
+/* Returns 0 or a negative errno. */
+int auth_init(struct auth *auth, const struct auth_settings *settings)
 	__attribute__((warn_unused_result));
+
+/* Forgets the key. */
+void auth_fini(struct auth *auth);
 
 /* Whether given, the header X-Core-Secret or NULL, is the secret. Takes the same time whatever is
  * given. */

@@ -99,6 +99,7 @@ static void job_refuse(struct bridge_job *job, enum msg_error error, const char 
 		.failure = &failure,
 		.request_id = job->request_id,
 		.trusted = job->trusted,
+		.sessions = job->sessions,
 	};
 
 	job->route->answer(job->route, &outcome, &job->answer);
@@ -135,6 +136,7 @@ static void on_answer(struct actor *self, const struct actor_answer *answer, voi
 		.failure = answer->failure,
 		.request_id = job->request_id,
 		.trusted = job->trusted,
+		.sessions = job->sessions,
 	};
 
 	(void)self;

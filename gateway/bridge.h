@@ -32,6 +32,7 @@ struct bridge_job {
 	struct arena arena;
 	char request_id[REQUEST_ID_SIZE];
 	bool trusted;
+	const struct session_key *sessions;
 	int64_t deadline_ms; /* CLOCK_MONOTONIC */
 
 	/* made by the bridge */

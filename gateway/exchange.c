@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "gateway/body.h"
 #include "gateway/http_error.h"
+#include "gateway/identity.h"
 #include "gateway/request.h"
 #include "gateway/response.h"
 #include "proto/codec.h"
@@ -20,6 +21,8 @@ struct exchange {
 	const struct mg_request_info *info;
 	struct bridge_job *job; /* its answer is ours */
 	struct route_match match;
+	struct identity who;
+	bool asks_who; /* the route's flags did, and it is known */
 	struct body body;
 	int64_t began_ms;
 	bool body_read; /* nothing of this request is left on the connection */
@@ -125,11 +128,49 @@ static bool step_signature(struct exchange *x)
 					: "X-Signature does not fit the body");
 }
 
+/* For whom? */
+static bool step_identity(struct exchange *x)
+{
+	const struct identity_headers headers = {
+		.authorization = mg_get_header(x->conn, "Authorization"),
+		.session_id = mg_get_header(x->conn, "X-Session-Id"),
+	};
+	const unsigned flags = x->job->route->flags;
+
+	if ((flags & ROUTE_ISSUES) != 0 && !x->door->auth->sessions.set)
+		return refuse(x, ERR_INTERNAL, "SECRET_KEY_BASE is not set: nobody can log in");
+	if ((flags & (ROUTE_ACTS | ROUTE_NAMES)) == 0)
+		return true;
+	switch (identity_of(&x->door->auth->sessions, &headers, x->job->trusted, clock_wall_ms(),
+			    &x->who)) {
+	case 0:
+		break;
+	case -EKEYEXPIRED:
+		return refuse(x, ERR_UNAUTHORIZED, "the session has expired: log in again");
+	case -EINVAL:
+		return refuse(x, ERR_UNAUTHORIZED,
+			      headers.authorization != NULL ? "Authorization is no Bearer token"
+							    : "X-Session-Id is not a UUID");
+	default:
+		return refuse(x, ERR_INTERNAL, "out of memory");
+	}
+	x->asks_who = true;
+	if ((flags & ROUTE_NEEDS_ACCOUNT) != 0 && x->who.user_id[0] == '\0' &&
+	    x->who.access_token == NULL)
+		return refuse(x, ERR_UNAUTHORIZED,
+			      "whose account? Authorization or X-Session-Id has to say");
+	return true;
+}
+
 static bool step_request(struct exchange *x)
 {
 	struct bridge_job *job = x->job;
 	const bool wants_body = (job->route->flags & ROUTE_BODY) != 0;
 	const struct request_parts parts = {
+		.flags = job->route->flags,
+		.who = x->asks_who ? &x->who : NULL,
+		.trusted = job->trusted,
+		.idempotency_key = mg_get_header(x->conn, "Idempotency-Key"),
 		.path_params = x->match.params,
 		.path_param_count = x->match.param_count,
 		.query = x->info->query_string,
@@ -170,8 +211,9 @@ static void run_steps(struct exchange *x)
 		return;
 	found = route_find(x->info->request_method, x->info->local_uri_raw, &x->job->arena,
 			   &x->match);
+	x->job->sessions = &x->door->auth->sessions;
 	if (step_who(x, found) && step_where(x, found) && step_body(x) && step_signature(x) &&
-	    step_request(x))
+	    step_identity(x) && step_request(x))
 		bridge_run(x->job);
 }
 

@@ -1,8 +1,8 @@
 /* exchange.h - one HTTP request and its answer, from the headers on.
  *
  * In this order, so that nobody unknown makes us read, parse or ask anything: where does it go, who
- * asks, what is the body, is it signed, does it fit the catalogue; then the message, over the
- * bridge.
+ * asks, what is the body, is it signed, for whom is it, does it fit the catalogue; then the
+ * message, over the bridge.
  */
 #ifndef GATEWAY_EXCHANGE_H
 #define GATEWAY_EXCHANGE_H

@@ -130,16 +130,22 @@ static void start(struct actor *self, void *context)
 		 g->server.threads);
 	if (g->server.listener < 0)
 		log_warn("gateway.listener_unknown", "a stop may reset connections");
-	actor_degraded(self, g->auth.secret != NULL ? NULL
-						    : "ORCHESTRATOR_SECRET is not set: nobody is "
-						      "let in");
+	actor_degraded(self, g->auth.secret == NULL ? "ORCHESTRATOR_SECRET is not set: nobody is "
+						      "let in"
+			     : !g->auth.sessions.set
+				     ? "SECRET_KEY_BASE is not set: nobody can log in"
+				     : NULL);
 }
 
 static int gateway_init(struct actor *self)
 {
 	struct gateway *g = actor_state(self);
-	int rc = auth_init(&g->auth, setting_text(ORCHESTRATOR_SECRET),
-			   setting_bool(REQUIRE_SIGNATURE));
+	const struct auth_settings settings = {
+		.secret = setting_text(ORCHESTRATOR_SECRET),
+		.session_base = setting_text(SECRET_KEY_BASE),
+		.require_signature = setting_bool(REQUIRE_SIGNATURE),
+	};
+	int rc = auth_init(&g->auth, &settings);
 
 	if (rc < 0)
 		return rc;
@@ -242,6 +248,7 @@ static void gateway_terminate(struct actor *self)
 	bridge_shut(&g->bridge);
 	server_stop(&g->server);
 	bridge_close(&g->bridge);
+	auth_fini(&g->auth);
 }
 
 const struct actor_spec gateway_spec = {

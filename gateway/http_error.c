@@ -23,21 +23,41 @@ static void set_text(json_t *object, const char *name, const char *text)
 		(void)json_object_set_new(object, name, json_string(text));
 }
 
+/* details as they are; of a refusal an object, with a description for the person. */
+static json_t *details_of(const struct http_error *error, const char *words)
+{
+	json_t *details =
+		error->details == NULL ? NULL : json_loads(error->details, JSON_DECODE_ANY, NULL);
+
+	if (error_text(error->error) == NULL)
+		return details;
+	if (details == NULL)
+		details = json_object();
+	else if (!json_is_object(details))
+		details = json_pack("{s:o}", "reason", details);
+	if (json_object_get(details, "description") == NULL)
+		set_text(details, "description", words);
+	return details;
+}
+
 void http_error_answer(const struct http_error *error, struct answer *answer)
 {
 	const char *code = error_code(error->error);
+	const char *text = error_text(error->error);
+	const char *words = error->message != NULL ? error->message : text != NULL ? text : code;
+	json_t *details;
 	json_t *object = json_object();
 	char *body = NULL;
 
 	if (object != NULL) {
 		(void)json_object_set_new(object, "success", json_false());
 		set_text(object, "error", code);
-		set_text(object, "message", error->message == NULL ? code : error->message);
+		set_text(object, "message", words);
+		set_text(object, "message_ru", error_text_ru(error->error));
 		set_text(object, "field", error->field);
-		if (error->details != NULL)
-			(void)json_object_set_new(
-				object, "details",
-				json_loads(error->details, JSON_DECODE_ANY, NULL));
+		details = details_of(error, words);
+		if (details != NULL)
+			(void)json_object_set_new(object, "details", details);
 		set_text(object, "request_id", error->request_id);
 		body = json_dumps(object, JSON_COMPACT);
 		json_decref(object);

@@ -1,12 +1,18 @@
 /* request.c - see request.h. */
 #include "gateway/request.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "gateway/routes.h"
+
+/* Longer names than the catalogue's. */
+#define NAME_SIZE 64
 
 static int refuse(struct codec_problem *problem, const char *field, const char *message)
 {
@@ -21,6 +27,26 @@ static const struct field *field_called(const struct record *record, const char 
 		if (strcmp(f->name, name) == 0)
 			return f;
 	return NULL;
+}
+
+/* The field called name, or what name is in the catalogue's spelling: jobIds is job_ids. */
+static const struct field *field_meant(const struct record *record, const char *name)
+{
+	const struct field *field = field_called(record, name);
+	char spelled[NAME_SIZE];
+	size_t len = 0;
+
+	if (field != NULL)
+		return field;
+	for (; *name != '\0'; name++) {
+		if (len + 3 > sizeof(spelled))
+			return NULL;
+		if (isupper((unsigned char)*name))
+			spelled[len++] = '_';
+		spelled[len++] = (char)tolower((unsigned char)*name);
+	}
+	spelled[len] = '\0';
+	return field_called(record, spelled);
 }
 
 /* --- a parameter's text as JSON --- */
@@ -91,7 +117,7 @@ static int add_again(json_t *object, const char *name, json_t *value)
 static int add_param(const struct record *record, const struct uri_param *param, json_t *object,
 		     struct codec_problem *problem)
 {
-	const struct field *field = field_called(record, param->name);
+	const struct field *field = field_meant(record, param->name);
 	json_t *value;
 	int rc;
 
@@ -157,12 +183,95 @@ static int object_of_body(const struct request_parts *parts, json_t **out,
 	return 0;
 }
 
-/* --- users' ids --- */
+/* Puts the fields of a body that are spelled in the other way under their names. */
+static int respell(const struct record *record, json_t *object)
+{
+	const struct field *field;
+	const char *name;
+	json_t *value;
+	void *next;
+
+	json_object_foreach_safe(object, next, name, value)
+	{
+		field = field_meant(record, name);
+		if (field == NULL || strcmp(field->name, name) == 0)
+			continue;
+		if (json_object_get(object, field->name) == NULL &&
+		    json_object_set(object, field->name, value) < 0)
+			return -ENOMEM;
+		(void)json_object_del(object, name);
+	}
+	return 0;
+}
+
+/* --- who is asking --- */
+
+static int set_text(json_t *object, const char *name, const char *text,
+		    struct codec_problem *problem)
+{
+	if (!utf8_valid(text, strlen(text), NULL))
+		return refuse(problem, name, "is not valid UTF-8");
+	return json_object_set_new(object, name, json_string(text)) < 0 ? -ENOMEM : 0;
+}
+
+static int set_user(const struct request_parts *parts, json_t *object,
+		    struct codec_problem *problem)
+{
+	const struct identity *who = parts->who;
+	const bool may_name = (parts->flags & ROUTE_NAMES) != 0 && parts->trusted;
+
+	if (!may_name)
+		(void)json_object_del(object, "user_id"); /* may not be there */
+	if (who->user_id[0] == '\0')
+		return 0;
+	if ((parts->flags & ROUTE_ACTS) == 0 && json_object_get(object, "user_id") != NULL)
+		return 0;
+	return set_text(object, "user_id", who->user_id, problem);
+}
+
+static int set_who(const struct record *record, const struct request_parts *parts, json_t *object,
+		   struct codec_problem *problem)
+{
+	int rc = 0;
+
+	(void)json_object_del(object, "access_token"); /* may not be there, like the others */
+	(void)json_object_del(object, "trusted");
+	if (field_called(record, "trusted") != NULL &&
+	    json_object_set_new(object, "trusted", json_boolean(parts->trusted)) < 0)
+		return -ENOMEM;
+	if (parts->who == NULL)
+		return 0;
+	if (field_called(record, "user_id") != NULL)
+		rc = set_user(parts, object, problem);
+	if (rc == 0 && parts->who->access_token != NULL &&
+	    field_called(record, "access_token") != NULL)
+		rc = set_text(object, "access_token", parts->who->access_token, problem);
+	return rc;
+}
+
+/* --- the whole --- */
+
+/* What stands in the target and the headers, which goes over the body. */
+static int object_of_target(const struct record *record, const struct request_parts *parts,
+			    struct arena *arena, json_t *object, struct codec_problem *problem)
+{
+	int rc = params_of_query(record, parts->query, arena, object, problem);
+
+	for (size_t i = 0; i < parts->path_param_count; i++)
+		(void)json_object_del(object, parts->path_params[i].name);
+	if (rc == 0)
+		rc = add_params(record, parts->path_params, parts->path_param_count, object,
+				problem);
+	if (rc == 0 && parts->idempotency_key != NULL &&
+	    field_called(record, "idempotency_key") != NULL)
+		rc = set_text(object, "idempotency_key", parts->idempotency_key, problem);
+	return rc;
+}
 
 int request_assemble(const struct record *record, const struct request_parts *parts,
 		     struct arena *arena, const void **out, struct codec_problem *problem)
 {
-	json_t *outer = json_object(); /* of the target; goes over the body */
+	json_t *outer = json_object();
 	json_t *object = NULL;
 	void *value = arena_alloc(arena, record->size);
 	int rc = -ENOMEM;
@@ -170,21 +279,17 @@ int request_assemble(const struct record *record, const struct request_parts *pa
 	*problem = (struct codec_problem){0};
 	if (outer == NULL || value == NULL)
 		goto out;
-	rc = params_of_query(record, parts->query, arena, outer, problem);
-	if (rc < 0)
-		goto out;
-	for (size_t i = 0; i < parts->path_param_count; i++)
-		(void)json_object_del(outer, parts->path_params[i].name);
-	rc = add_params(record, parts->path_params, parts->path_param_count, outer, problem);
-	if (rc < 0)
-		goto out;
-	rc = object_of_body(parts, &object, problem);
-	if (rc < 0)
-		goto out;
-	rc = json_object_update(object, outer) < 0 ? -ENOMEM : 0;
-	if (rc < 0)
-		goto out;
-	rc = codec_from_json(record, object, arena, value, problem);
+	rc = object_of_target(record, parts, arena, outer, problem);
+	if (rc == 0)
+		rc = object_of_body(parts, &object, problem);
+	if (rc == 0)
+		rc = respell(record, object);
+	if (rc == 0)
+		rc = json_object_update(object, outer) < 0 ? -ENOMEM : 0;
+	if (rc == 0)
+		rc = set_who(record, parts, object, problem);
+	if (rc == 0)
+		rc = codec_from_json(record, object, arena, value, problem);
 	if (rc == 0)
 		*out = value;
 out:

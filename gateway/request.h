@@ -3,6 +3,11 @@
  * Path, query and body are one JSON object, of which the catalogue's codec makes the record: what a
  * field must be is said there and nowhere else, and a refusal names the field. Where a name comes
  * more than once the path goes before the query, and the query before the body.
+ *
+ * Names may be spelled in either way, jobIds or job_ids; where both are given the latter counts.
+ *
+ * Three fields say who is asking, and are not what a stranger writes into them: access_token and
+ * trusted are never taken from the request, user_id as its route's flags allow (routes.h).
  */
 #ifndef GATEWAY_REQUEST_H
 #define GATEWAY_REQUEST_H
@@ -10,11 +15,16 @@
 #include <stddef.h>
 
 #include "base/arena.h"
+#include "gateway/identity.h"
 #include "gateway/uri.h"
 #include "proto/catalogue.h"
 #include "proto/codec.h"
 
 struct request_parts {
+	unsigned flags;		     /* of the route */
+	const struct identity *who;  /* what the headers say; NULL: the route does not ask */
+	bool trusted;		     /* the caller knows the secret */
+	const char *idempotency_key; /* the header, which goes before all else; NULL: none */
 	const struct uri_param *path_params;
 	size_t path_param_count;
 	const char *query; /* as it stands in the target; may be NULL */

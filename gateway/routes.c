@@ -3,103 +3,17 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"
-#include "gateway/http_error.h"
-#include "proto/codec.h"
+#include "gateway/answers.h"
 
-/* Whoever waits for HH waits longer. */
+/* Whoever waits for HH waits longer; an application waits up to 10 s for its outcome. */
 #define HH_TIMEOUT_MS	  25000
+#define SUBMIT_TIMEOUT_MS 15000
 #define TIMEOUT_MS	  10000
-#define TREE_TIMEOUT_MS	  5000
+#define SHORT_TIMEOUT_MS  5000
 /* The store says within 2 s how the database is; the rest is for one that is being replaced. */
 #define HEALTH_TIMEOUT_MS 8000
-
-/* --- answers --- */
-
-/* The reply as JSON from malloc, NULL when it has none; answer then says so. */
-static char *reply_text(const struct route *route, const struct route_outcome *outcome,
-			struct answer *answer)
-{
-	const struct message *m = message_by_id(route->message);
-	struct codec_problem problem = {0};
-	char *text;
-
-	if (outcome->error != ERR_NONE) {
-		http_error_of_failure(outcome->error, outcome->failure, outcome->request_id,
-				      answer);
-		return NULL;
-	}
-	text = codec_to_json_text(m->reply, outcome->body, &problem);
-	if (text == NULL) {
-		log_error("gateway.reply_unsayable", "method=%s field=%s problem=%s", m->method,
-			  problem.field, problem.message);
-		http_error_of_failure(ERR_INTERNAL, NULL, outcome->request_id, answer);
-	}
-	return text;
-}
-
-/* The reply as it is. */
-static void answer_bare(const struct route *route, const struct route_outcome *outcome,
-			struct answer *answer)
-{
-	char *text = reply_text(route, outcome, answer);
-
-	if (text != NULL)
-		answer_set(answer, 200, text);
-}
-
-/* {"success":true, and the reply's fields. */
-static void answer_success(const struct route *route, const struct route_outcome *outcome,
-			   struct answer *answer)
-{
-	char *text = reply_text(route, outcome, answer);
-
-	if (text != NULL)
-		answer_set_merged(answer, 200, "{\"success\":true", text);
-	free(text);
-}
-
-/* {"success":true,"schedule":the reply}. */
-static void answer_schedule(const struct route *route, const struct route_outcome *outcome,
-			    struct answer *answer)
-{
-	char *text = reply_text(route, outcome, answer);
-
-	if (text != NULL)
-		answer_set_joined(answer, 200, "{\"success\":true,\"schedule\":", text, "}");
-	free(text);
-}
-
-/* Whoever asks may be anybody: why the database is down (names of hosts and users) is told only to
- * those who know the secret. */
-static void answer_health(const struct route *route, const struct route_outcome *outcome,
-			  struct answer *answer)
-{
-	const struct database_state *state = outcome->body;
-	const struct database_state degraded = {
-		.db = "down",
-		.problem = outcome->error != ERR_NONE ? "the store does not answer"
-			   : outcome->trusted	      ? state->problem
-						      : "the database does not answer",
-	};
-	char *text;
-
-	(void)route;
-	if (outcome->error == ERR_NONE && strcmp(state->db, "up") == 0) {
-		answer_set(answer, 200, strdup("{\"status\":\"ok\",\"db\":\"up\"}"));
-		return;
-	}
-	text = codec_to_json_text(RECORD_OF(database_state), &degraded, NULL);
-	if (text != NULL)
-		answer_set_merged(answer, 503, "{\"status\":\"degraded\"", text);
-	else
-		answer_set(answer, 503, NULL);
-	answer->retry_after_s = 1;
-	free(text);
-}
 
 /* --- finding --- */
 
@@ -170,17 +84,49 @@ enum msg_error route_find(const char *verb, const char *raw_path, struct arena *
 
 /* --- the table --- */
 
+/* Which user is meant, see routes.h. A person acts with an account at HH; whoever comes next to the
+ * secret may also name the user whose application, bucket or queue it is about. */
+#define PERSON	      (ROUTE_ACTS | ROUTE_NEEDS_ACCOUNT)
+#define ACTS_OR_NAMES (ROUTE_ACTS | ROUTE_NAMES)
+
 /* clang-format off */
 const struct route routes[] = {
-	{ "GET",    "/api/v1/system/health",         MSG_STORE_PING,      HEALTH_TIMEOUT_MS, ROUTE_OPEN | ROUTE_VITAL, answer_health },
-	{ "POST",   "/api/jobs/search",              MSG_JOBS_SEARCH,     HH_TIMEOUT_MS,     ROUTE_BODY,  answer_bare },
-	{ "GET",    "/api/jobs/:id",                 MSG_JOBS_GET,        HH_TIMEOUT_MS,     0,           answer_success },
-	{ "GET",    "/api/schedules",                MSG_SCHEDULES_LIST,  TIMEOUT_MS,        0,           answer_success },
-	{ "GET",    "/api/schedules/:user_id",       MSG_SCHEDULE_GET,    TIMEOUT_MS,        0,           answer_schedule },
-	{ "PUT",    "/api/schedules/:user_id",       MSG_SCHEDULE_PUT,    TIMEOUT_MS,        ROUTE_BODY,  answer_schedule },
-	{ "DELETE", "/api/schedules/:user_id",       MSG_SCHEDULE_DELETE, TIMEOUT_MS,        0,           answer_success },
-	{ "POST",   "/api/schedules/:user_id/fetch", MSG_SCHEDULE_FETCH,  TIMEOUT_MS,        0,           answer_schedule },
-	{ "GET",    "/api/tree",                     MSG_TREE_STATE,      TREE_TIMEOUT_MS,   ROUTE_VITAL, answer_success },
+	{ "GET",    "/api/v1/system/health",          MSG_STORE_PING,         HEALTH_TIMEOUT_MS, ROUTE_OPEN | ROUTE_VITAL,   answer_health },
+	{ "GET",    "/api/tree",                      MSG_TREE_STATE,         SHORT_TIMEOUT_MS,  ROUTE_VITAL,                answer_success },
+
+	{ "POST",   "/api/jobs/search",               MSG_JOBS_SEARCH,        HH_TIMEOUT_MS,     ROUTE_BODY,                 answer_bare },
+	{ "GET",    "/api/jobs/:id",                  MSG_JOBS_GET,           HH_TIMEOUT_MS,     0,                          answer_success },
+	{ "GET",    "/api/schedules",                 MSG_SCHEDULES_LIST,     TIMEOUT_MS,        0,                          answer_success },
+	{ "GET",    "/api/schedules/:user_id",        MSG_SCHEDULE_GET,       TIMEOUT_MS,        0,                          answer_schedule },
+	{ "PUT",    "/api/schedules/:user_id",        MSG_SCHEDULE_PUT,       TIMEOUT_MS,        ROUTE_BODY,                 answer_schedule },
+	{ "DELETE", "/api/schedules/:user_id",        MSG_SCHEDULE_DELETE,    TIMEOUT_MS,        0,                          answer_success },
+	{ "POST",   "/api/schedules/:user_id/fetch",  MSG_SCHEDULE_FETCH,     TIMEOUT_MS,        0,                          answer_schedule },
+
+	{ "GET",    "/auth/hh/redirect",              MSG_ACCOUNT_REDIRECT,   TIMEOUT_MS,        ROUTE_OPEN | ROUTE_ACTS,    answer_bare },
+	{ "GET",    "/auth/hh/callback",              MSG_ACCOUNT_CONNECT,    HH_TIMEOUT_MS,     ROUTE_OPEN | ROUTE_ISSUES,  answer_connected },
+	{ "POST",   "/auth/hh/refresh",               MSG_ACCOUNT_REFRESH,    HH_TIMEOUT_MS,     ROUTE_BODY,                 answer_refreshed },
+	{ "GET",    "/api/hh/status",                 MSG_ACCOUNT_STATUS,     HH_TIMEOUT_MS,     PERSON,                     answer_bare },
+	{ "GET",    "/api/hh/resumes",                MSG_RESUMES_LIST,       HH_TIMEOUT_MS,     PERSON,                     answer_success },
+	{ "GET",    "/api/hh/resumes/:id",            MSG_RESUME_GET,         HH_TIMEOUT_MS,     PERSON,                     answer_success },
+
+	{ "POST",   "/api/applications/submit",       MSG_APPLICATION_SUBMIT, SUBMIT_TIMEOUT_MS, ROUTE_BODY | ACTS_OR_NAMES, answer_submitted },
+	{ "GET",    "/api/applications",              MSG_APPLICATIONS_LIST,  TIMEOUT_MS,        ACTS_OR_NAMES,              answer_success },
+	{ "GET",    "/api/applications/:id",          MSG_APPLICATION_GET,    TIMEOUT_MS,        ACTS_OR_NAMES,              answer_application },
+	{ "POST",   "/api/applications/:id/retry",    MSG_APPLICATION_RETRY,  TIMEOUT_MS,        ACTS_OR_NAMES,              answer_application },
+
+	{ "GET",    "/api/rate-limit/status",         MSG_LIMITER_STATUS,     SHORT_TIMEOUT_MS,  ROUTE_NAMES,                answer_bare },
+	{ "GET",    "/api/rate-limit/status/:user_id", MSG_LIMITER_STATUS,    SHORT_TIMEOUT_MS,  0,                          answer_bare },
+	{ "POST",   "/api/v1/rate-limit/check",       MSG_LIMITER_CHECK,      SHORT_TIMEOUT_MS,  ROUTE_BODY | ROUTE_NAMES,   answer_bare },
+	{ "POST",   "/api/rate-limit/reset",          MSG_LIMITER_RESET,      SHORT_TIMEOUT_MS,  ROUTE_BODY,                 answer_bare },
+
+	{ "POST",   "/api/queue/add",                 MSG_QUEUE_ADD,          TIMEOUT_MS,        ROUTE_BODY | ROUTE_NAMES,   answer_success },
+	{ "POST",   "/api/queue/start-workflow",      MSG_QUEUE_START,        TIMEOUT_MS,        ROUTE_BODY | ROUTE_NAMES,   answer_started },
+	{ "POST",   "/api/queue/batch-customize",     MSG_QUEUE_CUSTOMIZE,    TIMEOUT_MS,        ROUTE_BODY | ROUTE_NAMES,   answer_success },
+	{ "GET",    "/api/queue/progress/:workflow_id", MSG_QUEUE_PROGRESS,   TIMEOUT_MS,        0,                          answer_success },
+	{ "GET",    "/api/queue/status/:user_id",     MSG_QUEUE_STATUS,       TIMEOUT_MS,        0,                          answer_success },
+	{ "POST",   "/api/queue/pause",               MSG_QUEUE_PAUSE,        TIMEOUT_MS,        ROUTE_BODY | ROUTE_NAMES,   answer_success },
+	{ "POST",   "/api/queue/resume",              MSG_QUEUE_RESUME,       TIMEOUT_MS,        ROUTE_BODY | ROUTE_NAMES,   answer_success },
+	{ "POST",   "/api/queue/cancel",              MSG_QUEUE_CANCEL,       TIMEOUT_MS,        ROUTE_BODY | ROUTE_NAMES,   answer_success },
 	{ .verb = NULL },
 };
 /* clang-format on */

@@ -17,6 +17,8 @@
 #include "gateway/uri.h"
 #include "proto/catalogue.h"
 
+struct session_key;
+
 #define ROUTE_PARAMS_MAX 4
 #define ROUTE_ALLOW_SIZE 64
 
@@ -24,6 +26,16 @@ enum route_flags {
 	ROUTE_OPEN = 1,	 /* asks for no secret */
 	ROUTE_VITAL = 2, /* answered even when all that may wait are waiting */
 	ROUTE_BODY = 4, /* needs a JSON object as its body; where it is not set a body is ignored */
+
+	/* Whose user_id the request has, for messages that have one. Neither of the two: the
+	 * request's own, whatever the headers say. Who is named by nobody is "nobody", which is
+	 * fine where the message does without. */
+	ROUTE_ACTS = 8,	  /* the user's whom the headers name (identity.h) */
+	ROUTE_NAMES = 16, /* the request's own, next to the secret; with ROUTE_ACTS: if the headers
+			   * name no user. Alone: the headers count if the request names nobody */
+	ROUTE_NEEDS_ACCOUNT = 32, /* and 401 where nobody is named and no token of HH is given */
+
+	ROUTE_ISSUES = 64, /* is answered with a session's token: refused where there is no key */
 };
 
 struct route;
@@ -34,7 +46,8 @@ struct route_outcome {
 	const void *body;	       /* the reply's struct; NULL for an error */
 	const struct failure *failure; /* NULL for a reply, and where there is only a code */
 	const char *request_id;
-	bool trusted; /* the caller knows the secret */
+	bool trusted;			    /* the caller knows the secret */
+	const struct session_key *sessions; /* to issue a session's token with */
 };
 
 /* Turns an outcome into the answer. Called from any thread, with an empty answer. */

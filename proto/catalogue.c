@@ -104,6 +104,16 @@ static const struct {
 #undef ERR
 };
 
+static const struct {
+	const char *en;
+	const char *ru;
+} refusals[ERR_COUNT] = {
+#define ERR(id, code, http, when)
+#define REFUSAL(id, code, http, en_, ru_) [ERR_##id] = {.en = (en_), .ru = (ru_)},
+#include "proto/errors.def"
+#undef ERR
+};
+
 const struct message *message_by_id(enum msg_id id)
 {
 	return &messages[id];
@@ -128,6 +138,16 @@ const char *error_code(enum msg_error error)
 int error_http_status(enum msg_error error)
 {
 	return errors[error].http_status;
+}
+
+const char *error_text(enum msg_error error)
+{
+	return refusals[error].en;
+}
+
+const char *error_text_ru(enum msg_error error)
+{
+	return refusals[error].ru;
 }
 
 enum msg_error error_by_code(const char *code)

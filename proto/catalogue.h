@@ -139,4 +139,8 @@ const char *error_code(enum msg_error error);
 int error_http_status(enum msg_error error);
 enum msg_error error_by_code(const char *code);
 
+/* A refusal in words for the person, in English and in Russian; NULL for the other errors. */
+const char *error_text(enum msg_error error);
+const char *error_text_ru(enum msg_error error);
+
 #endif

@@ -26,7 +26,7 @@ static const struct child_spec children[] = {
 	  .max_children = 1000, .max_starting = 32 },
 	{ "scheduler",	 "scheduler",	RESTART_PERMANENT, 5000, 30000, 2500,	   512,	true,  .secrets = { NULL } },
 	{ "door",	 "door",	RESTART_PERMANENT, 5000, 30000, 2500,	   512,	false, .secrets = { NULL } },
-	{ "gateway",	 "gateway",	RESTART_PERMANENT, 8000, 30000, 2500,	   2048, false, .secrets = { "ORCHESTRATOR_SECRET" } },
+	{ "gateway",	 "gateway",	RESTART_PERMANENT, 8000, 30000, 2500,	   2048, false, .secrets = { "ORCHESTRATOR_SECRET", "SECRET_KEY_BASE" } },
 	{ .name = NULL },
 };
 

@@ -7,6 +7,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from support.gateway import Gateway  # noqa: E402
 from support.pg import Postgres, apply_migrations  # noqa: E402
 from support.store import Database, Store  # noqa: E402
 
@@ -56,3 +57,13 @@ def postgres(unsteady_server):
     unsteady_server.database = f"t{next(numbers)}"
     unsteady_server.create_database(unsteady_server.database, TEMPLATE)
     yield unsteady_server
+
+
+@pytest.fixture
+def gateway(request):
+    """Started, with peers that hear and say nothing."""
+    with Gateway(**getattr(request, "param", {})) as actor:
+        for name in ("store", "hh_client", "scheduler", "telemetry", "rate_limiter", "submitter"):
+            actor.fake(name)
+        actor.start()
+        yield actor

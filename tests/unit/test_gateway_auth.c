@@ -18,8 +18,10 @@ static const char mac[] = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec5
 static struct auth auth_of(const char *secret, bool require_signature)
 {
 	struct auth auth;
+	const struct auth_settings settings = {.secret = secret,
+					       .require_signature = require_signature};
 
-	assert_int_equal(auth_init(&auth, secret, require_signature), 0);
+	assert_int_equal(auth_init(&auth, &settings), 0);
 	return auth;
 }
 

@@ -41,6 +41,32 @@ static void says_all_that_is_known(void **state)
 	assert_int_equal(answer.len, strlen(answer.body));
 }
 
+static void a_refusal_has_words_for_the_person(void **state)
+{
+	const struct http_error bare = {.error = ERR_CANCELLED, .request_id = "r"};
+	const struct http_error told = {
+		.error = ERR_CANCELLED,
+		.message = "m",
+		.details = "{\"description\":\"d\",\"x\":1}",
+		.request_id = "r",
+	};
+	const struct http_error odd = {.error = ERR_CANCELLED, .details = "[1]", .request_id = "r"};
+
+	(void)state;
+	http_error_answer(&bare, &answer);
+	assert_int_equal(answer.status, 409);
+	assert_string_equal(answer.body, "{\"success\":false,\"error\":\"cancelled\",\"message\":"
+					 "\"it was cancelled\",\"message_ru\":\"отменено\","
+					 "\"details\":{\"description\":\"it was cancelled\"},"
+					 "\"request_id\":\"r\"}");
+	http_error_answer(&told, &answer);
+	assert_non_null(strstr(answer.body, "\"message\":\"m\""));
+	assert_non_null(strstr(answer.body, "\"details\":{\"description\":\"d\",\"x\":1}"));
+	http_error_answer(&odd, &answer);
+	assert_non_null(strstr(answer.body, "\"details\":{\"reason\":[1],\"description\":\"it "
+					    "was cancelled\"}"));
+}
+
 static void leaves_out_what_is_not(void **state)
 {
 	const struct http_error error = {
@@ -157,6 +183,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(says_all_that_is_known, teardown),
+		cmocka_unit_test_teardown(a_refusal_has_words_for_the_person, teardown),
 		cmocka_unit_test_teardown(leaves_out_what_is_not, teardown),
 		cmocka_unit_test_teardown(hands_an_actors_failure_on, teardown),
 		cmocka_unit_test_teardown(every_error_has_its_status_and_only_some_a_retry,

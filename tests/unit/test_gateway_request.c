@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "gateway/request.h"
+#include "gateway/routes.h"
 
 #define USER "0b4e9d7a-5c1f-4c3e-8a2b-0123456789ab"
 
@@ -124,6 +125,113 @@ static void users_are_uuids_and_canonical(void **state)
 	refused(RECORD_OF(jobs_search), NULL, "{\"user_id\":\"me\"}", "user_id");
 }
 
+static void names_may_be_spelled_in_either_way(void **state)
+{
+	const struct queue_add *q = made(RECORD_OF(queue_add), "userId=" USER,
+					 "{\"jobIds\":[\"1\",\"2\"],\"cvId\":\"" USER
+					 "\",\"workflowId\":\"" USER "\"}");
+	const struct workflow_ref *w =
+		made(RECORD_OF(workflow_ref), NULL,
+		     "{\"workflow_id\":\"" USER "\",\"workflowId\":\"no\",\"jobCount\":7}");
+
+	(void)state;
+	assert_string_equal(q->user_id, USER);
+	assert_string_equal(q->cv_id, USER);
+	assert_string_equal(q->workflow_id, USER);
+	assert_int_equal(q->job_ids.count, 2);
+	assert_string_equal(w->workflow_id, USER);
+	assert_int_equal(w->job_count.value, 7);
+	refused(RECORD_OF(queue_add), "userId=" USER "&cvId=" USER, "{\"jobIds\":5}", "job_ids");
+}
+
+/* --- who is asking --- */
+
+#define OTHER "11111111-5c1f-4c3e-8a2b-0123456789ab"
+
+static const struct application_submit *submit(unsigned flags, const struct identity *who,
+					       bool trusted, const char *body)
+{
+	const struct request_parts parts = {
+		.flags = flags,
+		.who = who,
+		.trusted = trusted,
+		.idempotency_key = "k-1",
+		.body = body,
+		.body_len = strlen(body),
+	};
+	const void *value = NULL;
+
+	if (request_assemble(RECORD_OF(application_submit), &parts, &arena, &value, &problem) < 0)
+		return NULL;
+	return value;
+}
+
+#define NAMING_OTHER                                                                               \
+	"{\"userId\":\"" OTHER "\",\"access_token\":\"x\",\"accessToken\":\"y\","                  \
+	"\"job_external_id\":\"1\",\"idempotency_key\":\"k-2\"}"
+
+static void a_body_does_not_override_who_is_asking(void **state)
+{
+	const struct identity session = {.user_id = USER};
+	const struct identity raw = {.access_token = "APPL1"};
+	const struct identity nobody = {.user_id = ""};
+	const struct application_submit *s =
+		submit(ROUTE_ACTS | ROUTE_NAMES, &session, true, NAMING_OTHER);
+
+	(void)state;
+	assert_string_equal(s->user_id, USER);
+	assert_null(s->access_token);
+	assert_string_equal(s->idempotency_key, "k-1");
+	s = submit(ROUTE_ACTS | ROUTE_NAMES, &raw, true, NAMING_OTHER);
+	assert_string_equal(s->user_id, OTHER);
+	assert_string_equal(s->access_token, "APPL1");
+	s = submit(ROUTE_ACTS | ROUTE_NAMES, &nobody, true, NAMING_OTHER);
+	assert_string_equal(s->user_id, OTHER);
+	assert_null(s->access_token);
+	s = submit(ROUTE_ACTS, &session, true, NAMING_OTHER);
+	assert_string_equal(s->user_id, USER);
+}
+
+static void without_the_secret_a_body_names_nobody(void **state)
+{
+	const struct identity session = {.user_id = USER};
+	const struct identity nobody = {.user_id = ""};
+
+	(void)state;
+	assert_null(submit(ROUTE_ACTS | ROUTE_NAMES, &nobody, false, NAMING_OTHER));
+	assert_string_equal(problem.field, "user_id");
+	assert_null(submit(ROUTE_ACTS, &nobody, true, NAMING_OTHER));
+	assert_string_equal(problem.field, "user_id");
+	assert_string_equal(submit(ROUTE_NAMES, &session, false, NAMING_OTHER)->user_id, USER);
+}
+
+static void a_route_may_prefer_whom_the_request_names(void **state)
+{
+	const struct identity session = {.user_id = USER};
+
+	(void)state;
+	assert_string_equal(submit(ROUTE_NAMES, &session, true, NAMING_OTHER)->user_id, OTHER);
+	assert_string_equal(
+		submit(ROUTE_NAMES, &session, true, "{\"job_external_id\":\"1\"}")->user_id, USER);
+}
+
+static void nobody_says_of_himself_that_he_is_trusted(void **state)
+{
+	static const char query[] = "code=c&trusted=true&session_id=" USER;
+	const struct request_parts stranger = {.query = query};
+	const struct request_parts bff = {.query = "code=c&trusted=false", .trusted = true};
+	const void *value = NULL;
+
+	(void)state;
+	assert_int_equal(
+		request_assemble(RECORD_OF(account_connect), &stranger, &arena, &value, &problem),
+		0);
+	assert_false(((const struct account_connect *)value)->trusted);
+	assert_int_equal(
+		request_assemble(RECORD_OF(account_connect), &bff, &arena, &value, &problem), 0);
+	assert_true(((const struct account_connect *)value)->trusted);
+}
+
 static void refusals_name_the_field(void **state)
 {
 	(void)state;
@@ -164,6 +272,11 @@ int main(void)
 		cmocka_unit_test(a_query_has_the_types_of_the_record),
 		cmocka_unit_test(the_path_goes_before_the_query_and_that_before_the_body),
 		cmocka_unit_test(users_are_uuids_and_canonical),
+		cmocka_unit_test(names_may_be_spelled_in_either_way),
+		cmocka_unit_test(a_body_does_not_override_who_is_asking),
+		cmocka_unit_test(without_the_secret_a_body_names_nobody),
+		cmocka_unit_test(a_route_may_prefer_whom_the_request_names),
+		cmocka_unit_test(nobody_says_of_himself_that_he_is_trusted),
 		cmocka_unit_test(refusals_name_the_field),
 		cmocka_unit_test(too_little_memory_is_said),
 	};
