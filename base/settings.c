@@ -141,6 +141,9 @@ int settings_check(FILE *errors)
 	wrong += demand(id == secret, "HH_CLIENT_ID and HH_CLIENT_SECRET go together", errors);
 	wrong += demand(!id || setting_text(ENCRYPTION_KEY) != NULL,
 			"ENCRYPTION_KEY is not set: HH's tokens are kept encrypted", errors);
+	wrong += demand(
+		setting_text(HH_REDIRECT_URI) == NULL || setting_text(SECRET_KEY_BASE) != NULL,
+		"SECRET_KEY_BASE is not set: it signs the sessions of those who log in", errors);
 	wrong += demand(id || setting_text(HH_ACCESS_TOKEN) != NULL,
 			"neither HH_ACCESS_TOKEN nor HH_CLIENT_ID is set: HH answers anonymous "
 			"searches with a captcha",

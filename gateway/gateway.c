@@ -130,11 +130,9 @@ static void start(struct actor *self, void *context)
 		 g->server.threads);
 	if (g->server.listener < 0)
 		log_warn("gateway.listener_unknown", "a stop may reset connections");
-	actor_degraded(self, g->auth.secret == NULL ? "ORCHESTRATOR_SECRET is not set: nobody is "
-						      "let in"
-			     : !g->auth.sessions.set
-				     ? "SECRET_KEY_BASE is not set: nobody can log in"
-				     : NULL);
+	actor_degraded(self, g->auth.secret != NULL ? NULL
+						    : "ORCHESTRATOR_SECRET is not set: nobody is "
+						      "let in");
 }
 
 static int gateway_init(struct actor *self)
