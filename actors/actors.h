@@ -7,6 +7,7 @@
 
 extern const struct actor_spec store_spec;
 extern const struct actor_spec telemetry_spec;
+extern const struct actor_spec rate_limiter_spec;
 extern const struct actor_spec hh_client_spec;
 extern const struct actor_spec broadcaster_spec;
 extern const struct actor_spec fetcher_spec;

@@ -8,7 +8,7 @@ static int64_t read_us(clockid_t id)
 {
 	struct timespec ts;
 
-	(void)clock_gettime(id, &ts); /* cannot fail for these two clocks */
+	(void)clock_gettime(id, &ts); /* cannot fail for these clocks */
 	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
@@ -20,6 +20,11 @@ int64_t clock_mono_ms(void)
 int64_t clock_mono_us(void)
 {
 	return read_us(CLOCK_MONOTONIC);
+}
+
+int64_t clock_boot_ms(void)
+{
+	return read_us(CLOCK_BOOTTIME) / 1000;
 }
 
 int64_t clock_wall_ms(void)

@@ -1,4 +1,4 @@
-/* clock.h - the two clocks. Timers and deadlines use the monotonic one, people read the wall one.
+/* clock.h - the clocks. Timers and deadlines use the monotonic one, people read the wall one.
  *
  * CLOCK_MONOTONIC is common to all processes of a node, so a deadline can be handed to another
  * process as it is; it never jumps when the wall clock is set.
@@ -17,6 +17,10 @@ int64_t clock_mono_ms(void);
 
 /* Microseconds on CLOCK_MONOTONIC. Cannot fail. */
 int64_t clock_mono_us(void);
+
+/* Milliseconds on CLOCK_BOOTTIME: as CLOCK_MONOTONIC, and goes on while the machine sleeps. Cannot
+ * fail. */
+int64_t clock_boot_ms(void);
 
 /* Milliseconds since 1970 on the wall clock. For display and for rows, never for a timer. */
 int64_t clock_wall_ms(void);

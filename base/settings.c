@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/rate_limits.h"
 
 #define TEXT   SETTING_TEXT
 #define INT    SETTING_INT
@@ -131,6 +132,7 @@ int settings_check(FILE *errors)
 {
 	bool id = setting_text(HH_CLIENT_ID) != NULL;
 	bool secret = setting_text(HH_CLIENT_SECRET) != NULL;
+	const char *limits = rate_limits_problem(setting_text(RATE_LIMITS));
 	int wrong = 0;
 
 	for (size_t i = 0; i < SETTING_COUNT; i++)
@@ -150,6 +152,9 @@ int settings_check(FILE *errors)
 			errors);
 	wrong += demand(log_level_parse(setting_text(LOG_LEVEL)) >= 0,
 			"LOG_LEVEL is none of debug, info, warn, error", errors);
+	if (limits != NULL)
+		(void)fprintf(errors, "RATE_LIMITS=%s %s\n", setting_text(RATE_LIMITS), limits);
+	wrong += limits != NULL;
 	return wrong;
 }
 

@@ -40,6 +40,15 @@ create table limiter_spends (
 
 create index limiter_spends_spent_at on limiter_spends (spent_at);
 
+-- The last batch of checks of each series (a rate limiter has a few), and its answers: a batch whose
+-- answer was lost comes again with the same number.
+create table limiter_batches (
+	batch      text primary key,
+	number     bigint not null,
+	answers    jsonb not null,
+	written_at timestamptz not null default now()
+) with (fillfactor = 40);
+
 create function limiter_now() returns bigint language sql volatile as $$
 	select at_ms + greatest(0, least(3000,
 		(extract(epoch from clock_timestamp() - updated_at) * 1000)::bigint))
@@ -158,6 +167,61 @@ begin
 end
 $$;
 
+-- Does the checks of a batch, an array of {user_id, action, cost, key, capacity, per_hour, tell}, and
+-- gives an array of {allowed, tokens, retry_ms} in their order. A batch that was done is not done again.
+create function limiter_spend(p_batch text, p_number bigint, p_spends jsonb) returns jsonb
+language plpgsql as $$
+declare
+	last limiter_batches;
+	spend record;
+	verdict record;
+	answers jsonb[];
+	spent boolean := false;
+begin
+	select * into last from limiter_batches where batch = p_batch for update;
+	if last.number = p_number then
+		return last.answers;
+	end if;
+	-- In one order everywhere, so that two batches never wait for each other in a circle.
+	for spend in
+		select e.n, s.*, s.user_id as person
+		from jsonb_array_elements(p_spends) with ordinality as e (item, n),
+		 jsonb_to_record(e.item) as s (user_id uuid, action text, cost integer, key text,
+			capacity integer, per_hour integer, tell boolean)
+		order by person, s.action, e.n
+	loop
+		if spend.key is null then
+			verdict := limiter_take(spend.person, spend.action, spend.cost,
+				spend.capacity, spend.per_hour);
+		else
+			verdict := limiter_take_once(spend.person, spend.action, spend.cost,
+				spend.capacity, spend.per_hour, spend.key);
+		end if;
+		answers[spend.n] := to_jsonb(verdict);
+		spent := spent or verdict.allowed;
+	end loop;
+	if spent then
+		perform tell_rate_limit(told.user_id, told.person, told.action, told.capacity, told.per_hour)
+		from (
+			select distinct s.user_id, s.user_id as person, s.action, s.capacity, s.per_hour
+			from jsonb_array_elements(p_spends) with ordinality as e (item, n),
+			 jsonb_to_record(e.item) as s (user_id uuid, action text, capacity integer,
+				per_hour integer, tell boolean)
+			where s.tell and (answers[e.n] ->> 'allowed')::boolean
+			order by s.user_id
+		) told;
+		insert into limiter_batches as b (batch, number, answers)
+		values (p_batch, p_number, to_jsonb(answers))
+		on conflict (batch) do update set number = excluded.number, answers = excluded.answers,
+			written_at = now() where b.number < excluded.number;
+		if not found then
+			raise serialization_failure using message = 'the same batch at the same time';
+		end if;
+	end if;
+	return to_jsonb(answers);
+end
+$$;
+
 -- Tells whoever waits for a token that one may be there sooner than they were told: a person's bucket
 -- was filled, or (null) time leapt. What waits in tables of its own is woken here too, by a later
 -- migration that replaces this function.
@@ -202,14 +266,21 @@ begin
 end
 $$;
 
+-- When the next whole token is there, ISO 8601 in UTC; null when the bucket is full.
+create function limiter_next_refill(p_tokens double precision, p_capacity integer, p_per_hour integer)
+returns text language sql stable as $$
+	select case when p_tokens < p_capacity then
+		to_char((now() + ceil((floor(p_tokens) + 1 - p_tokens) * 3600000 / p_per_hour)
+			* interval '1 ms') at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') end
+$$;
+
 -- rate_limit_update of what is in a person's bucket now, to p_user, who is that person or one of the
 -- person's sessions.
 create function tell_rate_limit(p_user uuid, p_person uuid, p_action text, p_capacity integer,
 	p_per_hour integer) returns bigint language sql as $$
 	select tell_user(p_user, 'rate_limit_update', jsonb_build_object(
 		'tokens', p.tokens, 'capacity', p_capacity, 'refill_rate', p_per_hour,
-		'can_apply', p.allowed, 'next_refill', case when p.tokens < p_capacity then
-			to_char((now() + ceil((floor(p.tokens) + 1 - p.tokens) * 3600000 / p_per_hour)
-				* interval '1 ms') at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') end))
+		'can_apply', p.allowed,
+		'next_refill', limiter_next_refill(p.tokens, p_capacity, p_per_hour)))
 	from limiter_peek(p_person, p_action, 1, p_capacity, p_per_hour) p
 $$;

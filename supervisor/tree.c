@@ -19,6 +19,7 @@ static const struct child_spec children[] = {
 	/* name		 program	restart		   stop	 start	heartbeat  MB	control secrets */
 	{ "store",	 "store",	RESTART_PERMANENT, 5000, 30000, 2500,	   1024, false, .secrets = { "DATABASE_URL" } },
 	{ "telemetry",	 "telemetry",	RESTART_PERMANENT, 5000, 30000, 2500,	   512,	true,  .secrets = { NULL } },
+	{ "rate_limiter", "rate_limiter", RESTART_PERMANENT, 5000, 30000, 2500,	   512,	false, .secrets = { NULL } },
 	{ "hh_client",	 "hh_client",	RESTART_PERMANENT, 5000, 30000, 2500,	   1024, false, .secrets = { "HH_ACCESS_TOKEN", "HH_CLIENT_SECRET", "ENCRYPTION_KEY" } },
 	{ "broadcaster", "broadcaster", RESTART_PERMANENT, 5000, 30000, 2500,	   2048, false, .secrets = { "ORCHESTRATOR_SECRET" } },
 	{ "fetchers",	 NULL,		RESTART_PERMANENT,

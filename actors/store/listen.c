@@ -19,6 +19,7 @@
 #define RING_AGAIN_MS 100
 #define SCHEDULER     "scheduler"
 #define BROADCASTER   "broadcaster"
+#define RATE_LIMITER  "rate_limiter"
 
 struct listener {
 	struct actor *self;
@@ -30,7 +31,7 @@ struct listener {
 
 /* --- ringing --- */
 
-static void ring(struct listener *listener, const char *name);
+static void ring_all(struct listener *listener);
 
 static void on_ring_again(struct actor *self, void *context)
 {
@@ -38,8 +39,7 @@ static void on_ring_again(struct actor *self, void *context)
 
 	(void)self;
 	listener->again = NULL;
-	ring(listener, SCHEDULER);
-	ring(listener, BROADCASTER);
+	ring_all(listener);
 }
 
 /* A receiver that is down is rung for when it comes up; one that cannot take it, a little later. */
@@ -62,6 +62,15 @@ static void ring(struct listener *listener, const char *name)
 		cast(listener, MSG_SCHEDULES_CHANGED, &nothing);
 	else if (strcmp(name, BROADCASTER) == 0)
 		cast(listener, MSG_EVENTS_CHANGED, &everything);
+	else if (strcmp(name, RATE_LIMITER) == 0)
+		cast(listener, MSG_LIMITS_CHANGED, &nothing);
+}
+
+static void ring_all(struct listener *listener)
+{
+	ring(listener, SCHEDULER);
+	ring(listener, BROADCASTER);
+	ring(listener, RATE_LIMITER);
 }
 
 void listener_greet(struct listener *listener, const char *name)
@@ -85,21 +94,26 @@ static void ring_event(struct listener *listener, char *payload)
 	cast(listener, MSG_EVENTS_CHANGED, &cursor);
 }
 
-/* Many changes of schedules at once are one bell. */
+/* Many changes of schedules, or of limits, at once are one bell. */
 static void ring_notified(struct listener *listener)
 {
 	bool schedules = false;
+	bool limits = false;
 	PGnotify *notify;
 
 	while ((notify = PQnotifies(conn_pg(listener->conn))) != NULL) {
 		if (strcmp(notify->relname, CHANNEL_EVENTS) == 0)
 			ring_event(listener, notify->extra);
+		else if (strcmp(notify->relname, CHANNEL_LIMITS) == 0)
+			limits = true;
 		else
 			schedules = true;
 		PQfreemem(notify);
 	}
 	if (schedules)
 		ring(listener, SCHEDULER);
+	if (limits)
+		ring(listener, RATE_LIMITER);
 }
 
 /* --- the connection --- */
@@ -132,8 +146,7 @@ static void on_up(struct conn *conn, void *owner)
 	struct listener *listener = owner;
 
 	(void)conn;
-	ring(listener, SCHEDULER);
-	ring(listener, BROADCASTER);
+	ring_all(listener);
 }
 
 static void on_input(struct conn *conn, void *owner)
@@ -176,9 +189,11 @@ int listener_open(struct actor *self, struct listener **out)
 	listener->self = self;
 	listener->probe = actor_timer_start(self, PROBE_MS, PROBE_MS, on_probe, listener);
 	if (listener->probe == NULL || actor_monitor(self, SCHEDULER) < 0 ||
-	    actor_monitor(self, BROADCASTER) < 0)
+	    actor_monitor(self, BROADCASTER) < 0 || actor_monitor(self, RATE_LIMITER) < 0)
 		goto out;
-	rc = conn_new(self, "listen", "listen " CHANNEL_SCHEDULES "; listen " CHANNEL_EVENTS,
+	rc = conn_new(self, "listen",
+		      "listen " CHANNEL_SCHEDULES "; listen " CHANNEL_EVENTS
+		      "; listen " CHANNEL_LIMITS,
 		      &listener_events, listener, &listener->conn);
 	if (rc < 0)
 		goto out;

@@ -29,6 +29,13 @@ struct opt_int row_opt_int(const PGresult *result, size_t row, int column)
 	return text == NULL ? (struct opt_int){0} : OPT_INT_OF(strtoll(text, NULL, 10));
 }
 
+double row_real(const PGresult *result, size_t row, int column)
+{
+	const char *text = row_text(result, row, column);
+
+	return text == NULL ? 0 : strtod(text, NULL);
+}
+
 bool row_bool(const PGresult *result, size_t row, int column)
 {
 	const char *text = row_text(result, row, column);

@@ -23,6 +23,7 @@ const char *row_text(const PGresult *result, size_t row, int column);
 /* 0 for null. */
 int64_t row_int(const PGresult *result, size_t row, int column);
 struct opt_int row_opt_int(const PGresult *result, size_t row, int column);
+double row_real(const PGresult *result, size_t row, int column);
 bool row_bool(const PGresult *result, size_t row, int column);
 
 /* Decodes a column that holds a `search` as JSON. NULL when it does not fit the catalogue any more

@@ -6,7 +6,9 @@
  *          STORE_RUN_PLAN, STORE_RUN_PAGE, STORE_RUN_END (runs.c)
  *          EVENTS_READ, EVENTS_TAIL, WEBHOOK_CLAIM, WEBHOOK_RESULT (events.c)
  *          SECRET_CLAIM, SECRET_PUT (secrets.c)
- * Sends    SCHEDULES_CHANGED to the scheduler, EVENTS_CHANGED to the broadcaster (listen.c)
+ *          STORE_LIMITER_SPEND, _STATUS, _RESET, _TICK (limits.c)
+ * Sends    SCHEDULES_CHANGED to the scheduler, EVENTS_CHANGED to the broadcaster, LIMITS_CHANGED to
+ *          the rate limiter (listen.c)
  * Owns     a pool of connections (pool.c, unit.c, conn.c, address.c) and one that listens. All that
  *          matters is in the database; a restart forgets only what waits, which its callers ask
  *          again.
@@ -97,6 +99,7 @@ static void on_prune_timer(struct actor *self, void *unused)
 {
 	(void)unused;
 	store_prune(self);
+	store_prune_limits(self);
 }
 
 static void store_news(struct actor *self, const struct actor_news *news)
@@ -159,6 +162,10 @@ static const struct actor_call_clause store_calls[] = {
 	{MSG_WEBHOOK_RESULT, store_on_webhook_result},
 	{MSG_SECRET_CLAIM, store_on_secret_claim},
 	{MSG_SECRET_PUT, store_on_secret_put},
+	{MSG_STORE_LIMITER_SPEND, store_on_limiter_spend},
+	{MSG_STORE_LIMITER_STATUS, store_on_limiter_status},
+	{MSG_STORE_LIMITER_RESET, store_on_limiter_reset},
+	{MSG_STORE_LIMITER_TICK, store_on_limiter_tick},
 	{MSG_NONE, NULL},
 };
 

@@ -11,6 +11,7 @@
 /* The channels of NOTIFY; see listen.h. */
 #define CHANNEL_SCHEDULES "ugtj_schedules"
 #define CHANNEL_EVENTS	  "ugtj_events"
+#define CHANNEL_LIMITS	  "ugtj_limits"
 
 /* For a statement of its own, last in the unit of whatever changes a schedule. */
 extern const struct sql notify_schedules;
@@ -43,5 +44,12 @@ void store_prune(struct actor *self);
 
 /* secrets.c */
 actor_call_fn store_on_secret_claim, store_on_secret_put;
+
+/* limits.c */
+actor_call_fn store_on_limiter_spend, store_on_limiter_status, store_on_limiter_reset,
+	store_on_limiter_tick;
+
+/* The same as store_prune(), for what the rate limits keep. */
+void store_prune_limits(struct actor *self);
 
 #endif

@@ -1,0 +1,48 @@
+/* refusals.h - what a bucket was refused holds until its tokens have come, so it need not be asked for
+ * again: a bucket only fills faster than that when it is reset or its clock is set forward.
+ *
+ * A table of fixed size: where two buckets meet in a place, the later one stays. Times are
+ * milliseconds on one monotonic clock.
+ */
+#ifndef ACTORS_RATE_LIMITER_REFUSALS_H
+#define ACTORS_RATE_LIMITER_REFUSALS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/rate_limits.h"
+
+#define REFUSALS_PLACES	     4096 /* a power of two */
+#define REFUSALS_USER_SIZE   37
+#define REFUSALS_ACTION_SIZE 65
+
+struct refusal {
+	char user[REFUSALS_USER_SIZE]; /* "": the place is free */
+	char action[REFUSALS_ACTION_SIZE];
+	double tokens; /* that were there at at_ms, at most */
+	int64_t at_ms;
+};
+
+/* All zero: nothing is remembered. */
+struct refusals {
+	struct refusal places[REFUSALS_PLACES];
+};
+
+struct refusal_terms {
+	double tokens;	  /* that are there now, at most */
+	int64_t retry_ms; /* until there are enough */
+};
+
+/* Remembers that the bucket held no more than tokens at at_ms. */
+void refusals_note(struct refusals *refusals, const char *user, const char *action, double tokens,
+		   int64_t at_ms);
+
+/* Whether the bucket cannot hold cost tokens yet. False: it may, or nothing is known. */
+bool refusals_hold(const struct refusals *refusals, const char *user, const char *action,
+		   int64_t cost, const struct rate_limit *limit, int64_t now_ms,
+		   struct refusal_terms *out) __attribute__((warn_unused_result));
+
+/* Forgets all. */
+void refusals_clear(struct refusals *refusals);
+
+#endif
