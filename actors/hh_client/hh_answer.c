@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "actors/hh_client/hh_failure.h"
+#include "actors/hh_client/hh_own.h"
 #include "actors/hh_client/hh_work.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -40,10 +41,10 @@ static bool decide_again(struct hh_request *request, const struct hh_waiter *wai
 {
 	const struct again *again = context;
 
-	if (request->attempts < ATTEMPTS_MAX &&
+	if (request->attempts < ATTEMPTS_MAX && !(hh_own_once(request->own) && request->written) &&
 	    actor_call_remaining_ms(waiter->call) > again->wait_ms &&
-	    !hh_work_in_vain(request->work, waiter->class, actor_call_remaining_ms(waiter->call),
-			     failure))
+	    !hh_work_in_vain(request->work, waiter->class, request->own != NULL,
+			     actor_call_remaining_ms(waiter->call), failure))
 		return false;
 	*failure = *again->failure;
 	return true;
@@ -122,8 +123,15 @@ static void other_token(struct hh_request *request, const struct hh_judgement *j
 	hh_work_sweep(work); /* the queue is no place for who cannot wait for a token */
 }
 
-static void give(struct hh_request *request, struct arena *arena, void *result)
+static void give(struct hh_request *request, const struct hh_reply *reply, struct arena *arena,
+		 void *result)
 {
+	if (request->own != NULL) {
+		request->waiters = NULL;
+		hh_own_give(request->own, reply);
+		hh_request_free(request);
+		return;
+	}
 	hh_request_reply_all(request, result);
 	if (request->keep && request->kind->keep != NULL)
 		request->kind->keep(request->work, request, arena, result);
@@ -153,6 +161,7 @@ static struct hh_reply reply_of(const struct hh_http_response *response, const j
 		.wait_ms = response->wait_ms,
 		.json = json,
 		.request_id = response->request_id,
+		.location = response->location,
 	};
 }
 
@@ -167,10 +176,11 @@ static json_t *parse(const struct hh_http_response *response)
 static struct hh_judgement judge(struct hh_request *request, const struct hh_reply *reply,
 				 struct arena *arena, void **result)
 {
-	struct hh_judgement judgement = hh_judge(reply);
+	struct hh_judgement judgement =
+		request->own == NULL ? hh_judge(reply) : hh_own_judge(request->own, reply);
 	int rc;
 
-	if (judgement.verdict != HH_DONE || request->waiters == NULL)
+	if (judgement.verdict != HH_DONE || request->waiters == NULL || request->own != NULL)
 		return judgement;
 	*result = arena_alloc(arena, request->kind->reply_size);
 	rc = *result == NULL ? -ENOMEM : request->kind->read(request, reply->json, arena, *result);
@@ -193,13 +203,16 @@ static void act(struct hh_request *request, const struct hh_judgement *judgement
 	}
 	switch (judgement->verdict) {
 	case HH_DONE:
-		give(request, arena, result);
+		give(request, reply, arena, result);
 		break;
 	case HH_TRY_AGAIN:
 		try_again(request, judgement, reply, arena);
 		break;
 	case HH_BAD_TOKEN:
-		other_token(request, judgement, reply, arena);
+		if (request->own == NULL)
+			other_token(request, judgement, reply, arena);
+		else if (!hh_own_other_token(request, reply->json))
+			give_up(request, judgement, reply, arena);
 		break;
 	case HH_GIVE_UP:
 		give_up(request, judgement, reply, arena);
@@ -220,6 +233,8 @@ void hh_answer_request(void *context, const struct hh_http_response *response)
 	arena_init(&arena, REPLY_BYTES);
 	if (!request->written)
 		hh_pace_untake(&work->pace);
+	if (request->own != NULL)
+		hh_own_answered(request, response->status);
 	judgement = judge(request, &reply, &arena, &result);
 	log_answer(request, &judgement, &reply, &arena);
 	heard(work, &judgement, reply.wait_ms);

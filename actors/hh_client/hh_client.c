@@ -18,8 +18,8 @@
  *   hh_vacancy, hh_html       a vacancy as a job              |
  *   hh_share                  one request for many            /
  *
- * A new kind of request is a struct hh_kind and a handler here. What needs a user's own token
- * (resumes, applications) will bring its bearer along in struct hh_want.
+ * A new kind of request is a struct hh_kind and a handler here; one that needs a user's own token
+ * is asked with hh_own_ask().
  */
 #include <errno.h>
 #include <stdio.h>
@@ -28,6 +28,7 @@
 
 #include "actors/actors.h"
 #include "actors/hh_client/hh_query.h"
+#include "actors/hh_client/hh_resumes.h"
 #include "actors/hh_client/hh_vacancy.h"
 #include "actors/hh_client/hh_work.h"
 #include "base/clock.h"
@@ -187,6 +188,20 @@ static void on_jobs_get(struct actor *self, struct actor_call *call, const void 
 		hh_work_ask(&client->work, call, &want);
 }
 
+static void on_resumes_list(struct actor *self, struct actor_call *call, const void *message)
+{
+	struct hh_client *client = actor_state(self);
+
+	hh_resumes_list(&client->work, call, message);
+}
+
+static void on_resume_get(struct actor *self, struct actor_call *call, const void *message)
+{
+	struct hh_client *client = actor_state(self);
+
+	hh_resumes_get(&client->work, call, message);
+}
+
 static void on_hh_state(struct actor *self, struct actor_call *call, const void *message)
 {
 	const struct hh_client *client = actor_state(self);
@@ -236,6 +251,8 @@ static const struct actor_call_clause hh_client_calls[] = {
 	{MSG_JOBS_SEARCH, on_jobs_search},
 	{MSG_JOBS_FETCH_PAGE, on_jobs_fetch_page},
 	{MSG_JOBS_GET, on_jobs_get},
+	{MSG_RESUMES_LIST, on_resumes_list},
+	{MSG_RESUME_GET, on_resume_get},
 	{MSG_HH_STATE, on_hh_state},
 	{MSG_NONE, NULL},
 };

@@ -73,7 +73,8 @@ static const char *field(const json_t *json)
 	return NULL;
 }
 
-static const char *captcha_url(const json_t *json)
+/* The first address of that name, of those that HH gives with a captcha. */
+static const char *url_of(const json_t *json, const char *key)
 {
 	const json_t *errors = json_object_get(json, "errors");
 	size_t i;
@@ -81,7 +82,7 @@ static const char *captcha_url(const json_t *json)
 
 	json_array_foreach(errors, i, error)
 	{
-		const char *url = hh_text(error, "captcha_url");
+		const char *url = hh_text(error, key);
 
 		if (url[0] != '\0')
 			return url;
@@ -116,12 +117,16 @@ static const char *details(const struct hh_reply *reply, struct arena *arena)
 	if (object == NULL)
 		return NULL;
 	set_text(object, "request_id", request_id[0] != '\0' ? request_id : reply->request_id);
-	set_text(object, "captcha_url", captcha_url(reply->json));
+	set_text(object, "description", description(reply->json));
+	set_text(object, "captcha_url", url_of(reply->json, "captcha_url"));
+	set_text(object, "fallback_url", url_of(reply->json, "fallback_url"));
 	text = dump(object, json_is_array(errors) ? errors : NULL);
 	if (text != NULL && strlen(text) > DETAILS_MAX_BYTES) {
 		free(text); /* HH never says so much: an error of somebody between */
 		(void)json_object_del(object, "errors");
+		(void)json_object_del(object, "description");
 		(void)json_object_del(object, "captcha_url");
+		(void)json_object_del(object, "fallback_url");
 		text = dump(object, NULL);
 	}
 	if (text != NULL && strlen(text) <= DETAILS_MAX_BYTES)

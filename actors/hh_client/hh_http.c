@@ -35,6 +35,8 @@ struct transfer {
 	struct hh_http *http;
 	struct transfer *next;
 	CURL *easy;
+	curl_mime *mime;
+	struct curl_slist *headers;
 	hh_http_written_fn *written;
 	hh_http_done_fn *done;
 	void *context;
@@ -65,6 +67,8 @@ static void transfer_free(struct transfer *t)
 		(void)curl_multi_remove_handle(t->http->multi, t->easy);
 		curl_easy_cleanup(t->easy);
 	}
+	curl_mime_free(t->mime);
+	curl_slist_free_all(t->headers);
 	free(t->body);
 	free(t);
 }
@@ -133,6 +137,7 @@ static void finish(struct transfer *t, CURLcode code)
 		.curl = code,
 		.too_large = t->too_large || code == CURLE_FILESIZE_EXCEEDED,
 		.request_id = header(t->easy, "X-Request-ID"),
+		.location = header(t->easy, "Location"),
 		.body = t->body == NULL ? "" : t->body,
 		.body_len = t->len,
 	};
@@ -366,14 +371,64 @@ static CURLcode set_manners(CURL *easy, const struct hh_http *http)
 	return code;
 }
 
+static CURLcode set_json_type(struct transfer *t)
+{
+	t->headers = curl_slist_append(NULL, "Content-Type: application/json");
+	if (t->headers == NULL)
+		return CURLE_OUT_OF_MEMORY;
+	return curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER, t->headers);
+}
+
+static CURLcode set_fields(struct transfer *t, const struct hh_http_field *fields)
+{
+	CURLcode code = CURLE_OK;
+
+	t->mime = curl_mime_init(t->easy);
+	if (t->mime == NULL)
+		return CURLE_OUT_OF_MEMORY;
+	for (const struct hh_http_field *f = fields; f->name != NULL && code == CURLE_OK; f++) {
+		curl_mimepart *part = curl_mime_addpart(t->mime);
+
+		if (part == NULL)
+			return CURLE_OUT_OF_MEMORY;
+		code = curl_mime_name(part, f->name);
+		if (code == CURLE_OK)
+			code = curl_mime_data(part, f->value, CURL_ZERO_TERMINATED);
+	}
+	if (code == CURLE_OK)
+		code = curl_easy_setopt(t->easy, CURLOPT_MIMEPOST, t->mime);
+	return code;
+}
+
+static CURLcode set_body(struct transfer *t, const struct hh_http_request *request)
+{
+	const char *text = request->form != NULL ? request->form : request->json;
+	CURLcode code = CURLE_OK;
+
+	if (request->fields != NULL)
+		return set_fields(t, request->fields);
+	if (text == NULL && request->method == HH_POST)
+		text = "";
+	if (request->json != NULL)
+		code = set_json_type(t);
+	if (code == CURLE_OK && text != NULL)
+		code = curl_easy_setopt(t->easy, CURLOPT_COPYPOSTFIELDS, text);
+	if (code == CURLE_OK && (request->method == HH_PUT || request->method == HH_DELETE))
+		code = curl_easy_setopt(t->easy, CURLOPT_CUSTOMREQUEST,
+					request->method == HH_PUT ? "PUT" : "DELETE");
+	return code;
+}
+
 static CURLcode set_request(struct transfer *t, const struct hh_http_request *request)
 {
 	CURLcode code = curl_easy_setopt(t->easy, CURLOPT_URL, request->url);
 
 	if (code == CURLE_OK)
 		code = curl_easy_setopt(t->easy, CURLOPT_TIMEOUT_MS, (long)request->timeout_ms);
-	if (code == CURLE_OK && request->form != NULL)
-		code = curl_easy_setopt(t->easy, CURLOPT_COPYPOSTFIELDS, request->form);
+	if (code == CURLE_OK)
+		code = set_body(t, request);
+	if (code == CURLE_OK && request->once)
+		code = curl_easy_setopt(t->easy, CURLOPT_FRESH_CONNECT, 1L);
 	if (code == CURLE_OK && request->bearer != NULL)
 		code = curl_easy_setopt(t->easy, CURLOPT_HTTPAUTH, CURLAUTH_BEARER);
 	if (code == CURLE_OK && request->bearer != NULL)

@@ -17,12 +17,26 @@
 
 struct hh_http; /* opaque */
 
+enum hh_http_method { HH_GET, HH_POST, HH_PUT, HH_DELETE };
+
+/* A field of a form. */
+struct hh_http_field {
+	const char *name; /* NULL ends the form */
+	const char *value;
+};
+
+/* At most one body: form and fields are POSTed whatever the method says. */
 struct hh_http_request {
 	const char *url;
-	const char
-		*form; /* a body of application/x-www-form-urlencoded makes it a POST; NULL: GET */
-	const char *bearer; /* a token; NULL: none */
-	int64_t timeout_ms; /* for all of it */
+	enum hh_http_method method;
+	const char *form;		    /* application/x-www-form-urlencoded */
+	const char *json;		    /* application/json */
+	const struct hh_http_field *fields; /* multipart/form-data */
+	const char *bearer;		    /* a token; NULL: none */
+	int64_t timeout_ms;		    /* for all of it */
+	/* Never written twice: on a connection of its own, since libcurl writes a request again when
+	 * a kept one turns out to be closed, which HH may have done after it had read it. */
+	bool once;
 };
 
 struct hh_http_response {
@@ -31,12 +45,13 @@ struct hh_http_response {
 	long status;
 	int64_t wait_ms;	/* Retry-After; 0: none */
 	const char *request_id; /* X-Request-ID; "": none */
+	const char *location;	/* Location, as it came; "": none */
 	const char *body;	/* ended by a NUL that is not counted */
 	size_t body_len;
 };
 
-/* The request is being written: HH will count it. May be called again when libcurl has to write it
- * on another connection. */
+/* The request is being written: HH will count it, and may carry it out. May be called again when
+ * libcurl has to write it on another connection, unless it is to be written once. */
 typedef void hh_http_written_fn(void *context);
 
 /* What became of it, exactly once. The response is valid until the function returns. */

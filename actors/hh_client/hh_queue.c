@@ -94,6 +94,7 @@ void hh_queue_fini(struct hh_queue *q)
 		while (q->classes[class].first != NULL)
 			lane_free(q->classes[class].first);
 		q->classes[class].count = 0;
+		q->classes[class].own = 0;
 	}
 }
 
@@ -115,6 +116,7 @@ int hh_queue_push(struct hh_queue *q, enum hh_class class, const char *user, str
 		lane->first = entry;
 	lane->last = entry;
 	lanes->count++;
+	lanes->own += entry->own ? 1 : 0;
 	return 0;
 }
 
@@ -132,6 +134,7 @@ int hh_queue_push_front(struct hh_queue *q, enum hh_class class, const char *use
 	if (lane->last == NULL)
 		lane->last = entry;
 	lanes->count++;
+	lanes->own += entry->own ? 1 : 0;
 	return 0;
 }
 
@@ -149,6 +152,7 @@ static struct hh_entry *take_turn(struct hh_lanes *lanes)
 		lane_append(lane);
 	}
 	lanes->count--;
+	lanes->own -= entry->own ? 1 : 0;
 	entry->lane = NULL;
 	entry->next = NULL;
 	return entry;
@@ -187,10 +191,29 @@ void hh_queue_remove(struct hh_entry *entry)
 	if (lane->last == entry)
 		lane->last = before;
 	lane->lanes->count--;
+	lane->lanes->own -= entry->own ? 1 : 0;
 	if (lane->first == NULL)
 		lane_free(lane);
 	entry->lane = NULL;
 	entry->next = NULL;
+}
+
+struct hh_entry *hh_queue_pop_own(struct hh_queue *q)
+{
+	struct hh_lanes *lanes = &q->classes[HH_INTERACTIVE];
+
+	for (struct hh_lane *lane = lanes->first; lane != NULL; lane = lane->next)
+		for (struct hh_entry *entry = lane->first; entry != NULL; entry = entry->next) {
+			if (!entry->own)
+				continue;
+			if (lane->first != lane->last) { /* it stays, behind the others */
+				lane_unlink(lane);
+				lane_append(lane);
+			}
+			hh_queue_remove(entry);
+			return entry;
+		}
+	return NULL;
 }
 
 bool hh_queue_holds(const struct hh_entry *entry)
@@ -201,6 +224,11 @@ bool hh_queue_holds(const struct hh_entry *entry)
 size_t hh_queue_count(const struct hh_queue *q, enum hh_class class)
 {
 	return q->classes[class].count;
+}
+
+size_t hh_queue_count_own(const struct hh_queue *q)
+{
+	return q->classes[HH_INTERACTIVE].own;
 }
 
 static size_t least(size_t a, size_t b)

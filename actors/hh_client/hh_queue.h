@@ -22,6 +22,7 @@ struct hh_lane; /* a user's place in a class */
 struct hh_entry {
 	struct hh_entry *next; /* in its lane */
 	struct hh_lane *lane;  /* NULL: not in the queue */
+	bool own;	       /* brings a token of its own; set before it is put in */
 };
 
 struct hh_lanes {
@@ -30,6 +31,7 @@ struct hh_lanes {
 	struct hh_lane *last;
 	size_t users; /* lanes */
 	size_t count; /* entries */
+	size_t own;   /* of those, with a token of their own */
 	size_t max;   /* of those */
 };
 
@@ -56,12 +58,19 @@ int hh_queue_push_front(struct hh_queue *q, enum hh_class class, const char *use
 /* Takes the entry whose turn it is, NULL when there is none. It counts as a turn. */
 struct hh_entry *hh_queue_pop(struct hh_queue *q);
 
+/* The same among interactive entries with a token of their own, while there is none for the others.
+ */
+struct hh_entry *hh_queue_pop_own(struct hh_queue *q);
+
 /* Takes entry out, wherever it is. Nothing happens when it is in no queue. */
 void hh_queue_remove(struct hh_entry *entry);
 
 bool hh_queue_holds(const struct hh_entry *entry);
 
 size_t hh_queue_count(const struct hh_queue *q, enum hh_class class);
+
+/* Interactive entries with a token of their own. */
+size_t hh_queue_count_own(const struct hh_queue *q);
 
 /* How many turns pass, about, until a new request of that class and of a user with no other has
  * had its own. */

@@ -4,9 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "actors/hh_client/hh_own.h"
 #include "actors/hh_client/hh_work.h"
 
-struct hh_request *hh_request_new(struct hh_work *work, const struct hh_want *want)
+struct hh_request *hh_request_new(struct hh_work *work, const struct hh_want *want,
+				  struct hh_own *own)
 {
 	struct hh_request *request = calloc(1, sizeof(*request));
 
@@ -14,11 +16,14 @@ struct hh_request *hh_request_new(struct hh_work *work, const struct hh_want *wa
 		return NULL;
 	request->key = strdup(want->key);
 	request->flight.key = request->key;
-	if (request->key == NULL || hh_share_depart(&work->share, &request->flight) < 0) {
+	if (request->key == NULL ||
+	    (own == NULL && hh_share_depart(&work->share, &request->flight) < 0)) {
 		free(request->key);
 		free(request);
 		return NULL;
 	}
+	request->own = own;
+	request->entry.own = own != NULL;
 	request->work = work;
 	request->kind = want->kind;
 	request->class = want->class;
@@ -38,7 +43,9 @@ void hh_request_free(struct hh_request *request)
 {
 	hh_queue_remove(&request->entry);
 	actor_timer_stop(&request->rest);
-	hh_share_land(&request->work->share, &request->flight);
+	if (request->own == NULL)
+		hh_share_land(&request->work->share, &request->flight);
+	hh_own_free(&request->own);
 	*request->link = request->next;
 	if (request->next != NULL)
 		request->next->link = request->link;
@@ -113,6 +120,15 @@ int hh_request_queue(struct hh_request *request, bool first)
 	return hh_queue_push(queue, request->class, request->user, &request->entry);
 }
 
+static void refuse(struct hh_request *request, struct actor_call *call,
+		   const struct failure *failure)
+{
+	if (request->own != NULL)
+		hh_own_refuse(request, failure);
+	else
+		actor_refuse_with(call, failure);
+}
+
 void hh_request_refuse(struct hh_request *request, hh_request_decide_fn *decide, void *context)
 {
 	struct hh_waiter **link = &request->waiters;
@@ -126,7 +142,7 @@ void hh_request_refuse(struct hh_request *request, hh_request_decide_fn *decide,
 			continue;
 		}
 		*link = waiter->next;
-		actor_refuse_with(waiter->call, &failure); /* frees the waiter */
+		refuse(request, waiter->call, &failure); /* frees the waiter */
 	}
 	reclass(request);
 }
@@ -137,7 +153,7 @@ void hh_request_refuse_all(struct hh_request *request, const struct failure *fai
 		struct actor_call *call = request->waiters->call;
 
 		request->waiters = request->waiters->next;
-		actor_refuse_with(call, failure);
+		refuse(request, call, failure);
 	}
 }
 

@@ -23,6 +23,7 @@ struct hh_reply {
 	int64_t wait_ms;	/* Retry-After; 0: none */
 	const json_t *json;	/* the body; NULL when it is not JSON */
 	const char *request_id; /* X-Request-ID; "" when there is none */
+	const char *location;	/* Location; "" when there is none */
 };
 
 enum hh_verdict {

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "actors/hh_client/hh_own.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/seal.h"
@@ -44,14 +45,14 @@ struct failure hh_work_failure(enum msg_error error, const char *message, int64_
 
 /* Whether there is no use in waiting for a turn. A scheduled search has patience: it waits for an
  * HH that is down, but not for a token that HH will not give. */
-bool hh_work_in_vain(const struct hh_work *work, enum hh_class class, int64_t remaining_ms,
-		     struct failure *failure)
+bool hh_work_in_vain(const struct hh_work *work, enum hh_class class, bool own,
+		     int64_t remaining_ms, struct failure *failure)
 {
 	const struct hh_token *token = &work->token;
 	int64_t now_ms = clock_mono_ms();
 	int64_t circuit_ms = hh_breaker_wait_ms(&work->breaker, now_ms);
 
-	if (hh_token_hopeless(token) &&
+	if (!own && hh_token_hopeless(token) &&
 	    (class == HH_INTERACTIVE || token->error != ERR_UNAVAILABLE)) {
 		*failure = hh_work_failure(token->error, token->why, token->again_ms - now_ms);
 		return true;
@@ -81,8 +82,8 @@ static bool decide_sweep(struct hh_request *request, const struct hh_waiter *wai
 					    .message = "HH was not heard in time"};
 		return true;
 	}
-	return !request->in_flight &&
-	       hh_work_in_vain(request->work, waiter->class, remaining_ms, failure);
+	return !request->in_flight && hh_work_in_vain(request->work, waiter->class,
+						      request->own != NULL, remaining_ms, failure);
 }
 
 void hh_work_sweep(struct hh_work *work)
@@ -94,7 +95,8 @@ void hh_work_sweep(struct hh_work *work)
 	for (struct hh_request *request = work->requests; request != NULL; request = next) {
 		next = request->next;
 		hh_request_refuse(request, decide_sweep, NULL);
-		if (request->waiters == NULL && !request->in_flight && !request->probe)
+		if (request->waiters == NULL && !request->in_flight && !request->probe &&
+		    !hh_own_asking(request->own))
 			hh_request_free(request);
 	}
 	if (work->requests == NULL)
@@ -198,6 +200,8 @@ static void launch(struct hh_request *request)
 	};
 	int rc = -ENOMEM;
 
+	if (request->own != NULL)
+		hh_own_dress(request->own, &http);
 	request->written = false;
 	request->hurried = http.timeout_ms < HURRIED_MS;
 	request->token_serial = work->token.serial;
@@ -277,9 +281,11 @@ static int ask_probe(struct hh_work *work);
 
 static struct hh_request *next_request(struct hh_work *work)
 {
+	bool token = hh_token_ready(&work->token);
 	struct hh_entry *entry;
 
-	while ((entry = hh_queue_pop(&work->queue)) != NULL) {
+	while ((entry = token ? hh_queue_pop(&work->queue) : hh_queue_pop_own(&work->queue)) !=
+	       NULL) {
 		struct hh_request *request =
 			(struct hh_request *)((char *)entry - offsetof(struct hh_request, entry));
 
@@ -300,6 +306,7 @@ static bool pump_one(struct hh_work *work)
 	int64_t circuit_ms = hh_breaker_wait_ms(&work->breaker, now_us / 1000);
 	int64_t ready_us = hh_pace_ready_us(&work->pace, now_us);
 	bool fetch = hh_token_wants_fetch(&work->token);
+	bool token = hh_token_ready(&work->token);
 	struct hh_request *request;
 
 	if (hh_http_count(work->http) >= IN_FLIGHT_MAX || ready_us == HH_PACE_NEVER)
@@ -308,7 +315,7 @@ static bool pump_one(struct hh_work *work)
 		pump_in(work, circuit_ms);
 		return false;
 	}
-	if (!fetch && !hh_token_ready(&work->token))
+	if (!fetch && !token && hh_queue_count_own(&work->queue) == 0)
 		return false; /* on_token_changed() does */
 	if (!fetch && hh_queue_count(&work->queue, HH_INTERACTIVE) == 0 &&
 	    hh_queue_count(&work->queue, HH_BACKGROUND) == 0 &&
@@ -332,6 +339,11 @@ void hh_work_pump(struct hh_work *work)
 {
 	while (!actor_stopping(work->self) && pump_one(work))
 		;
+}
+
+void hh_work_pump_soon(struct hh_work *work)
+{
+	pump_in(work, 0);
 }
 
 /* --- asking
@@ -362,7 +374,7 @@ static int ask_probe(struct hh_work *work)
 	struct hh_request *request = NULL;
 
 	if (hh_share_flight(&work->share, want.key) == NULL)
-		request = hh_request_new(work, &want);
+		request = hh_request_new(work, &want, NULL);
 	if (request == NULL)
 		return -ENOMEM;
 	request->probe = true;
@@ -384,7 +396,7 @@ static void refuse_overloaded(struct hh_work *work, struct actor_call *call, enu
 	actor_refuse_until(call, ERR_OVERLOADED, wait_ms, "too many requests wait for HH");
 }
 
-static void keep_sweeping(struct hh_work *work)
+void hh_work_keep_sweeping(struct hh_work *work)
 {
 	if (work->sweep == NULL)
 		work->sweep = actor_timer_start(work->self, SWEEP_MS, SWEEP_MS, on_sweep, work);
@@ -399,14 +411,14 @@ void hh_work_ask(struct hh_work *work, struct actor_call *call, const struct hh_
 	struct failure failure;
 
 	if ((request == NULL || !request->in_flight) &&
-	    hh_work_in_vain(work, want->class, actor_call_remaining_ms(call), &failure)) {
+	    hh_work_in_vain(work, want->class, false, actor_call_remaining_ms(call), &failure)) {
 		actor_refuse_with(call, &failure);
 		return;
 	}
 	if (joined)
 		work->count.shared++;
 	else
-		request = hh_request_new(work, want);
+		request = hh_request_new(work, want, NULL);
 	if (request == NULL || hh_request_join(request, call, want->class, joined) < 0 ||
 	    (!joined && hh_request_queue(request, false) < 0)) {
 		if (!joined && request != NULL)
@@ -415,7 +427,7 @@ void hh_work_ask(struct hh_work *work, struct actor_call *call, const struct hh_
 		return;
 	}
 	request->keep |= want->keep;
-	keep_sweeping(work);
+	hh_work_keep_sweeping(work);
 	hh_work_pump(work);
 }
 

@@ -4,6 +4,7 @@
  *   hh_request.c   a request and those who wait for it
  *   hh_work.c      who waits in vain, whose turn it is, sending
  *   hh_answer.c    what HH's answers lead to
+ *   hh_own.c       a user's own requests: one caller, the user's token
  *
  * A request belongs to nobody in particular: whoever asks for the same joins it. It lives while
  * somebody waits, its deadline is the latest of theirs, and each is answered when its own deadline
@@ -55,8 +56,11 @@ struct hh_waiter {
 	bool joined; /* another one asked first */
 };
 
+struct hh_own; /* of hh_own.h */
+
 struct hh_request {
 	struct hh_flight flight; /* first; its key is path and query */
+	struct hh_own *own;	 /* NULL: of nobody in particular */
 	struct hh_entry entry;
 	struct hh_request *next;
 	struct hh_request **link;
@@ -130,9 +134,10 @@ void hh_work_sweep(struct hh_work *work);
 
 /* Whether there is no use in waiting for a turn for so long; fills in what to say. A scheduled
  * search has patience: it waits for an HH that is down, but not for a token that HH will not give.
+ * own: a user's own token is used.
  */
-bool hh_work_in_vain(const struct hh_work *work, enum hh_class class, int64_t remaining_ms,
-		     struct failure *failure);
+bool hh_work_in_vain(const struct hh_work *work, enum hh_class class, bool own,
+		     int64_t remaining_ms, struct failure *failure);
 
 /* An error that says when trying again may help. message is borrowed. */
 struct failure hh_work_failure(enum msg_error error, const char *message, int64_t wait_ms);
@@ -146,6 +151,12 @@ void hh_work_tell_health(struct hh_work *work);
 /* Sends what may be sent now, and sees to it that it is called again for the rest. */
 void hh_work_pump(struct hh_work *work);
 
+/* The same, soon: for those in whose name somebody could be answered from within. */
+void hh_work_pump_soon(struct hh_work *work);
+
+/* Sees to it that those who wait are looked at. */
+void hh_work_keep_sweeping(struct hh_work *work);
+
 /* Ends the actor if it was asked to stop and nothing is under way. */
 void hh_work_check_stopped(struct hh_work *work);
 
@@ -157,8 +168,10 @@ void hh_answer_token(void *context, const struct hh_http_response *response);
 
 /* --- hh_request.c --- */
 
-/* A new request, known by its key; nobody waits yet. NULL: no memory. */
-struct hh_request *hh_request_new(struct hh_work *work, const struct hh_want *want);
+/* A new request; nobody waits yet. It is known by its key, unless it is somebody's own (own is
+ * taken). NULL: no memory. */
+struct hh_request *hh_request_new(struct hh_work *work, const struct hh_want *want,
+				  struct hh_own *own);
 
 /* Ends it, wherever it is. Those who wait are not answered. */
 void hh_request_free(struct hh_request *request);

@@ -1,0 +1,70 @@
+/* hh_own.h - a request to HH on behalf of a user: with the user's own token, for one caller, never
+ * shared with another and never kept.
+ *
+ * It waits for its turn like a search that somebody waits for, in the row of its user. What can be
+ * repeated is repeated as every request is; what must not be done twice (once) only when it was
+ * never written to a connection. A token that HH does not accept is replaced once, and the request
+ * repeated once.
+ */
+#ifndef HH_CLIENT_HH_OWN_H
+#define HH_CLIENT_HH_OWN_H
+
+#include "actors/hh_client/hh_refusal.h"
+#include "actors/hh_client/hh_work.h"
+
+/* What became of it. Valid until the function that is told returns. */
+struct hh_own_result {
+	const struct failure *failure; /* NULL: HH did it */
+	enum msg_error error;	       /* of the failure; ERR_NONE: HH did it */
+	bool sent;		       /* a failure leaves open whether HH did it all the same */
+	long status;		       /* 0: no answer */
+	const json_t *json;	       /* the answer's body; NULL: none */
+	const char *location;	       /* the header; "": none */
+};
+
+/* Is called exactly once, never from within hh_own_ask(); not at all when the actor ends before. */
+typedef void hh_own_done_fn(void *context, const struct hh_own_result *result);
+
+/* What json and fields point to lives as long as the call. */
+struct hh_own_want {
+	const struct hh_kind *kind;  /* its name */
+	struct actor_call *call;     /* whose deadline it has */
+	const struct acting *acting; /* whose account; copied */
+	enum hh_purpose purpose;
+	enum hh_http_method method;
+	const char *path; /* with the query; copied */
+	const char *json;
+	const struct hh_http_field *fields;
+	bool once; /* must not be done twice */
+	hh_own_done_fn *done;
+	void *context;
+};
+
+/* Returns 0, or -ENOMEM or -ENOSPC (too many wait), after which done is not called. */
+int hh_own_ask(struct hh_work *work, const struct hh_own_want *want)
+	__attribute__((warn_unused_result));
+
+/* --- for the request's life: hh_work.h --- */
+
+/* Puts method, body and token into http. The token is borrowed. */
+void hh_own_dress(struct hh_own *own, struct hh_http_request *http);
+
+/* HH answered, with status (0: it did not). */
+void hh_own_answered(struct hh_request *request, long status);
+
+struct hh_judgement hh_own_judge(const struct hh_own *own, const struct hh_reply *reply);
+
+/* The token was not accepted: sees to it that the request is repeated with another one. False: not
+ * again. */
+bool hh_own_other_token(struct hh_request *request, const json_t *json);
+
+/* Tells the caller. */
+void hh_own_give(struct hh_own *own, const struct hh_reply *reply);
+void hh_own_refuse(struct hh_request *request, const struct failure *failure);
+
+/* NULL is fine for these. */
+bool hh_own_once(const struct hh_own *own);   /* must not be done twice */
+bool hh_own_asking(const struct hh_own *own); /* its token is on its way */
+void hh_own_free(struct hh_own **own);
+
+#endif

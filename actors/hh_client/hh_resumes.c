@@ -1,0 +1,108 @@
+/* hh_resumes.c - see hh_resumes.h. */
+#include "actors/hh_client/hh_resumes.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "actors/hh_client/hh_own.h"
+
+#define OVERLOADED_MS 1000
+
+static const struct hh_kind list_kind = {.name = "resumes"};
+static const struct hh_kind get_kind = {.name = "resume"};
+
+void hh_own_refuse_call(struct actor_call *call, int rc)
+{
+	if (rc == -ENOENT)
+		actor_refuse(call, ERR_HH_LOGIN_REQUIRED, NULL, "there is no account to act with");
+	else
+		actor_refuse_until(call, ERR_OVERLOADED, OVERLOADED_MS,
+				   "too many requests wait for HH");
+}
+
+bool hh_resume_id_fits(const char *id)
+{
+	return id[0] != '\0' &&
+	       strspn(id, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_") ==
+		       strlen(id);
+}
+
+static void on_listed(void *context, const struct hh_own_result *result)
+{
+	struct actor_call *call = context;
+	json_t *items = json_object_get(result->json, "items");
+	struct resumes reply;
+	char *text;
+
+	if (result->failure != NULL) {
+		actor_refuse_with(call, result->failure);
+		return;
+	}
+	text = json_is_array(items) ? json_dumps(items, JSON_COMPACT) : NULL;
+	reply.items = text;
+	if (text != NULL)
+		actor_reply(call, &reply);
+	else
+		actor_refuse(call, ERR_UNAVAILABLE, NULL, "HH's answer cannot be read");
+	free(text);
+}
+
+void hh_resumes_list(struct hh_work *work, struct actor_call *call, const struct acting *acting)
+{
+	int rc = hh_own_ask(work, &(struct hh_own_want){
+					  .kind = &list_kind,
+					  .call = call,
+					  .acting = acting,
+					  .purpose = HH_READING,
+					  .path = "/resumes/mine",
+					  .done = on_listed,
+					  .context = call,
+				  });
+
+	if (rc < 0)
+		hh_own_refuse_call(call, rc);
+}
+
+static void on_got(void *context, const struct hh_own_result *result)
+{
+	struct actor_call *call = context;
+	struct resume reply;
+	char *text;
+
+	if (result->failure != NULL) {
+		actor_refuse_with(call, result->failure);
+		return;
+	}
+	text = json_dumps(result->json, JSON_COMPACT);
+	reply.resume = text;
+	if (text != NULL)
+		actor_reply(call, &reply);
+	else
+		actor_refuse(call, ERR_UNAVAILABLE, NULL, "out of memory");
+	free(text);
+}
+
+void hh_resumes_get(struct hh_work *work, struct actor_call *call, const struct resume_ref *ref)
+{
+	const struct acting acting = {.user_id = ref->user_id, .access_token = ref->access_token};
+	const char *path = arena_printf(actor_call_arena(call), "/resumes/%s", ref->id);
+	int rc = -ENOMEM;
+
+	if (!hh_resume_id_fits(ref->id)) {
+		actor_refuse(call, ERR_NOT_FOUND, "id", "HH's ids are letters and digits");
+		return;
+	}
+	if (path != NULL)
+		rc = hh_own_ask(work, &(struct hh_own_want){
+					      .kind = &get_kind,
+					      .call = call,
+					      .acting = &acting,
+					      .purpose = HH_READING,
+					      .path = path,
+					      .done = on_got,
+					      .context = call,
+				      });
+	if (rc < 0)
+		hh_own_refuse_call(call, rc);
+}
