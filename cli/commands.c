@@ -19,6 +19,11 @@ static json_t *user_request(int count, char **words)
 	return json_pack("{s:s}", "user_id", words[0]);
 }
 
+static json_t *bucket_request(int count, char **words)
+{
+	return json_pack("{s:s,s:s*}", "user_id", words[0], "action", count > 1 ? words[1] : NULL);
+}
+
 static json_t *name_request(int count, char **words)
 {
 	(void)count;
@@ -169,13 +174,30 @@ static const struct command commands[] = {
 	{"unschedule", "USER", MSG_SCHEDULE_DELETE, 1, 1, user_request, print_done},
 	{"schedules", "[AFTER_USER]", MSG_SCHEDULES_LIST, 0, 1, list_request, print_schedules},
 	{"fetch-now", "USER", MSG_SCHEDULE_FETCH, 1, 1, user_request, print_schedule},
+	{"limiter status", "USER [ACTION]", MSG_LIMITER_STATUS, 1, 2, bucket_request, print_bucket},
+	{"limiter reset", "USER [ACTION]", MSG_LIMITER_RESET, 1, 2, bucket_request, print_bucket},
 	{"call", "METHOD [JSON]", MSG_NONE, 1, 2, call_request, print_json},
 };
 
-const struct command *command_find(const char *name)
+/* How many of the words spell name; 0: they do not. */
+static int spells(const char *name, int count, char **words)
 {
-	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
-		if (strcmp(commands[i].name, name) == 0)
+	const char *blank = strchr(name, ' ');
+	size_t len = blank == NULL ? strlen(name) : (size_t)(blank - name);
+
+	if (count < 1 || strlen(words[0]) != len || strncmp(words[0], name, len) != 0)
+		return 0;
+	if (blank == NULL)
+		return 1;
+	return count > 1 && strcmp(words[1], blank + 1) == 0 ? 2 : 0;
+}
+
+const struct command *command_find(int count, char **words, int *name_words)
+{
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		*name_words = spells(commands[i].name, count, words);
+		if (*name_words > 0)
 			return &commands[i];
+	}
 	return NULL;
 }

@@ -8,7 +8,7 @@
 #include "proto/catalogue.h"
 
 struct command {
-	const char *name;
+	const char *name;  /* one word, or two with a blank between */
 	const char *usage; /* the words after the name */
 	enum msg_id id;	   /* MSG_NONE: the first word names the method */
 	int min_words;
@@ -18,7 +18,7 @@ struct command {
 	void (*print)(const json_t *reply);
 };
 
-/* The command called name, or NULL. */
-const struct command *command_find(const char *name);
+/* The command that the words begin with, and how many of them are its name; or NULL. */
+const struct command *command_find(int count, char **words, int *name_words);
 
 #endif

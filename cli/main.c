@@ -94,22 +94,25 @@ static int run(const struct command *command, int count, char **words, bool json
 
 int main(int argc, char **argv)
 {
-	const struct command *command = argc < 2 ? NULL : command_find(argv[1]);
-	int count = argc - 2;
-	bool json;
+	char **words = argv + 1;
+	int count = argc - 1;
+	bool json = take_json_flag(&count, words);
+	int name_words;
+	const struct command *command = command_find(count, words, &name_words);
 	int rc;
 
 	if (command == NULL) {
 		(void)fprintf(stderr, "no such command: see `ugtj --help`\n");
 		return EXIT_USAGE;
 	}
-	json = take_json_flag(&count, argv + 2);
+	count -= name_words;
+	words += name_words;
 	if (count < command->min_words || count > command->max_words) {
 		say_usage(command);
 		return EXIT_USAGE;
 	}
 	(void)setenv("ZSYS_SIGHANDLER", "false", 1); /* ctrl-C ends the wait */
-	rc = run(command, count, argv + 2, json);
+	rc = run(command, count, words, json);
 	zsys_shutdown();
 	return rc;
 }

@@ -223,6 +223,15 @@ static void print_schedule_row(const json_t *schedule)
 	free(search);
 }
 
+void print_bucket(const json_t *reply)
+{
+	(void)printf("%.2f of %" PRId64 " tokens, %g an hour, the next at %s; %" PRId64
+		     " applications today\n",
+		     json_number_value(json_object_get(reply, "tokens")), number(reply, "capacity"),
+		     json_number_value(json_object_get(reply, "refill_rate")),
+		     text(reply, "next_refill"), number(reply, "applications_today"));
+}
+
 void print_schedule(const json_t *reply)
 {
 	print_schedule_row(reply);

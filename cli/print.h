@@ -17,6 +17,7 @@ void print_jobs(const json_t *reply);
 void print_job(const json_t *reply);
 void print_schedule(const json_t *reply);
 void print_schedules(const json_t *reply);
+void print_bucket(const json_t *reply);
 void print_done(const json_t *reply);
 
 #endif

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define MS_PER_HOUR 3600000.0
+#define UNITS_PER_TOKEN 3600000 /* as the store counts: per_hour of them come in a millisecond */
 
 /* FNV-1a. */
 static uint64_t hash(uint64_t h, const char *text)
@@ -27,7 +27,7 @@ void refusals_note(struct refusals *refusals, const char *user, const char *acti
 
 	(void)snprintf(r->user, sizeof(r->user), "%s", user);
 	(void)snprintf(r->action, sizeof(r->action), "%s", action);
-	r->tokens = tokens;
+	r->units = llround(tokens * UNITS_PER_TOKEN);
 	r->at_ms = at_ms;
 }
 
@@ -36,17 +36,17 @@ bool refusals_hold(const struct refusals *refusals, const char *user, const char
 		   struct refusal_terms *out)
 {
 	const struct refusal *r = &refusals->places[place_of(user, action)];
-	const double per_ms = (double)limit->per_hour / MS_PER_HOUR;
-	double tokens;
+	int64_t wanted = cost * UNITS_PER_TOKEN;
+	int64_t units;
 
 	if (strcmp(r->user, user) != 0 || strcmp(r->action, action) != 0 || cost > limit->capacity)
 		return false;
-	tokens = r->tokens + (double)(now_ms - r->at_ms) * per_ms;
-	if (tokens >= (double)cost)
+	units = r->units + (now_ms - r->at_ms) * limit->per_hour;
+	if (units >= wanted)
 		return false;
 	*out = (struct refusal_terms){
-		.tokens = tokens,
-		.retry_ms = (int64_t)ceil(((double)cost - tokens) / per_ms),
+		.tokens = (double)units / UNITS_PER_TOKEN,
+		.retry_ms = (wanted - units + limit->per_hour - 1) / limit->per_hour,
 	};
 	return true;
 }

@@ -19,7 +19,7 @@
 struct refusal {
 	char user[REFUSALS_USER_SIZE]; /* "": the place is free */
 	char action[REFUSALS_ACTION_SIZE];
-	double tokens; /* that were there at at_ms, at most */
+	int64_t units; /* of tokens that were there at at_ms, at most */
 	int64_t at_ms;
 };
 

@@ -24,7 +24,7 @@ CHILD = {"name": "store", "supervisor": "", "kind": "worker", "state": "up", "ge
 @pytest.fixture
 def door():
     with Actor("door", settings={"ZMQ_PORT": 0}) as actor:
-        for name in ("store", "hh_client", "scheduler", "telemetry"):
+        for name in ("store", "hh_client", "scheduler", "telemetry", "rate_limiter"):
             setattr(actor, name, actor.fake(name))
         yield actor.start()
 
@@ -73,6 +73,20 @@ def test_schedule_sends_what_was_said(door):
     assert USER in shown.stdout, shown.stderr
     assert asked(door.scheduler) == ("schedules.put", {
         "user_id": USER, "search": {"text": "python"}, "interval_s": 60})
+
+
+def test_limiter_shows_and_fills_a_bucket(door):
+    bucket = {"tokens": 3.25, "capacity": 20, "refill_rate": 8.0, "can_apply": True,
+              "next_refill": "2026-11-24T10:00:00.000Z", "applications_today": 2}
+    door.rate_limiter.answers = {"limiter.status": bucket, "limiter.reset": bucket}
+    shown = cli(door, "limiter", "status", USER).stdout
+    assert "3.25 of 20 tokens, 8 an hour, the next at 2026-11-24T10:00:00.000Z" in shown
+    assert json.loads(cli(door, "limiter", "--json", "reset", USER, "search").stdout) == bucket
+    assert [(r.method, r.body) for r in door.rate_limiter.received()] == [
+        ("limiter.status", {"user_id": USER}),
+        ("limiter.reset", {"user_id": USER, "action": "search"})]
+    for words in (["limiter"], ["limiter", "status"], ["limiter", "fill", USER]):
+        assert cli(door, *words).returncode == USAGE, words
 
 
 def test_call_sends_any_message(door):
