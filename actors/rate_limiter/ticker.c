@@ -4,8 +4,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
+
+#include "base/clock.h"
 
 struct opt_int ticker_at(const struct ticker *ticker, int64_t boot_ms)
 {
@@ -38,11 +39,10 @@ char *ticker_boot(char buf[TICKER_BOOT_SIZE])
 {
 	char *end;
 	ssize_t len;
-	uint64_t name = 0;
 
 	if (!read_boot_id(buf)) {
-		(void)getrandom(&name, sizeof(name), 0); /* 0, then: one name for all such nodes */
-		(void)snprintf(buf, TICKER_BOOT_SIZE, "%016" PRIx64 ":%d", name, (int)getpid());
+		(void)snprintf(buf, TICKER_BOOT_SIZE, "%" PRId64 ".%" PRId64 ".%d", clock_wall_ms(),
+			       clock_mono_us(), (int)getpid());
 		return buf;
 	}
 	end = buf + strlen(buf);
