@@ -61,9 +61,31 @@ class Sim:
     def get(self, path, query=None, **more):
         return self.send("GET", path, query, **more)
 
-    def form(self, path, fields, **more):
+    def form(self, path, fields, *, token=None, **more):
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        return self.send("POST", path, headers=headers, body=urlencode(fields).encode(), token=None, **more)
+        return self.send("POST", path, headers=headers, body=urlencode(fields).encode(), token=token, **more)
+
+    def json(self, method, path, content, **more):
+        return self.send(method, path, headers={"Content-Type": "application/json"},
+                         body=json.dumps(content).encode(), **more)
+
+    def applicant(self, resumes=1):
+        """A user nobody else has used, with published resumes: access_token, user_id, resume_ids."""
+        self.users = getattr(self, "users", 0) + 1
+        return self.control("tokens", {"user_id": str(80_000_000 + self.users), "resumes": resumes})
+
+    def apply(self, who, vacancy_id, /, **more):
+        """With the user's first resume; `more` are further fields, and replace these."""
+        fields = {"vacancy_id": vacancy_id, "resume_id": (who["resume_ids"] or ["none"])[0], **more}
+        return self.form("/negotiations", fields, token=who["access_token"])
+
+    def open_vacancies(self, count=1, **more):
+        """New ones that anybody can apply to, but for what `more` says."""
+        plain = {"name": "Программист", "type": "open", "has_test": False, "response_letter_required": False}
+        return self.control("vacancies", {"count": count, **plain, **more})["ids"]
+
+    def log(self):
+        return self.control("requests", method="GET")["requests"]
 
     def control(self, name, content=None, method="POST"):
         answer = self.send(method, f"/_sim/{name}", body=None if content is None else json.dumps(content).encode())
@@ -96,8 +118,9 @@ def shared_sim():
 
 @pytest.fixture
 def sim(shared_sim):
-    """The shared simulator without the faults and counters of earlier tests."""
+    """The shared simulator without the faults, counters, resumes and applications of earlier tests."""
     shared_sim.control("faults", method="DELETE")
+    shared_sim.control("applicants", method="DELETE")
     shared_sim.control("reset_stats")
     return shared_sim
 

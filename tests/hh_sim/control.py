@@ -7,6 +7,7 @@ import re
 import parameters
 import reference
 import search as searching
+import users
 from aiohttp import web
 from errors import json_response
 from faults import BadRule
@@ -30,7 +31,7 @@ class Refused(Exception):
     """What a test asked for makes no sense."""
 
 
-def _answers_refusals(handler):
+def answers_refusals(handler):
     async def wrapped(request):
         try:
             return await handler(request)
@@ -39,7 +40,7 @@ def _answers_refusals(handler):
     return wrapped
 
 
-async def _body(request):
+async def body_of(request):
     """The JSON object of the request; no body at all is an empty one."""
     text = await request.text()
     try:
@@ -51,7 +52,7 @@ async def _body(request):
     return content
 
 
-def _number(body, name, default, least=0):
+def number_of(body, name, default, least=0):
     value = body.get(name, default)
     if isinstance(value, bool) or not isinstance(value, (int, float)) or value < least:
         raise Refused(f"{name} must be a number of at least {least}")
@@ -60,7 +61,9 @@ def _number(body, name, default, least=0):
 
 async def stats(request):
     sim = request.app["sim"]
-    return json_response({**sim.traffic.stats(), "vacancies": len(sim.index.live),
+    return json_response({**sim.traffic.stats(), **sim.tokens.stats(), "resumes": len(sim.resumes.all()),
+                          "applications": len(sim.negotiations.applications),
+                          "apply_outcomes": dict(sim.negotiations.outcomes), "vacancies": len(sim.index.live),
                           "archived": len(sim.index.vacancies) - len(sim.index.live)})
 
 
@@ -78,8 +81,8 @@ async def requests(request):
 
 
 async def publish(request):
-    body = await _body(request)
-    count = int(_number(body, "count", 1))
+    body = await body_of(request)
+    count = int(number_of(body, "count", 1))
     if count > _MAX_AT_ONCE:
         raise Refused(f"count must be at most {_MAX_AT_ONCE}")
     decided = _decided({name: value for name, value in body.items() if name != "count"})
@@ -151,7 +154,7 @@ _READERS = {"area": _area, "published_at": _published_at, "employer": _employer,
 
 
 async def archive(request):
-    ids, index = (await _body(request)).get("ids", []), request.app["sim"].index
+    ids, index = (await body_of(request)).get("ids", []), request.app["sim"].index
     unknown = [vacancy_id for vacancy_id in ids if vacancy_id not in index.by_id]
     if unknown:
         raise Refused(f"no vacancy {unknown[0]!r}")
@@ -161,8 +164,8 @@ async def archive(request):
 
 
 async def appear(request):
-    body = await _body(request)
-    every = _number(body, "every", 0)
+    body = await body_of(request)
+    every = number_of(body, "every", 0)
     request.app["sim"].appear_every(every, body.get("name"))
     return json_response({"every": every, "name": body.get("name")})
 
@@ -179,7 +182,7 @@ async def list_faults(request):
 
 
 async def add_fault(request):
-    return json_response(request.app["sim"].faults.add(await _body(request)).describe(), 201)
+    return json_response(request.app["sim"].faults.add(await body_of(request)).describe(), 201)
 
 
 async def clear_faults(request):
@@ -188,17 +191,17 @@ async def clear_faults(request):
 
 
 async def clock(request):
-    """Moves the clock that tokens and codes are judged by; publication dates keep to real time."""
+    """Moves the clock of tokens, codes, resumes and applications; vacancies keep to real time."""
     sim = request.app["sim"]
-    sim.advance_clock(_number(await _body(request), "advance_s", 0))
+    sim.advance_clock(number_of(await body_of(request), "advance_s", 0))
     return json_response({"ahead_s": sim.clock_ahead_s})
 
 
 async def tokens(request):
-    body, store = await _body(request), request.app["sim"].tokens
+    body, store = await body_of(request), request.app["sim"].tokens
     action = body.get("action", "create")
     if action == "create":
-        return json_response(_create(body, store), 201)
+        return json_response(_create(body, request.app["sim"]), 201)
     if action not in ("expire", "revoke", "deactivate"):
         raise Refused("action is create, expire, revoke or deactivate")
     changed = _chosen(body, store)
@@ -210,11 +213,14 @@ async def tokens(request):
     return json_response({"changed": len(changed)})
 
 
-def _create(body, store):
+def _create(body, sim):
     if body.get("kind") == "app":
-        return {"access_token": store.force_app().access}
-    token = store.issue_user(str(body.get("user_id", "71000001")), body.get("expires_in"))
-    return {"access_token": token.access, "refresh_token": token.refresh, "user_id": token.user_id}
+        return {"access_token": sim.tokens.force_app().access}
+    token = sim.tokens.issue_user(str(body.get("user_id", users.DEFAULT_ID)), body.get("expires_in"))
+    resume_ids = [sim.resumes.add_sample(token.user_id, title=f"Программист {number}").id
+                  for number in range(1, int(number_of(body, "resumes", 0)) + 1)]
+    return {"access_token": token.access, "refresh_token": token.refresh, "user_id": token.user_id,
+            "resume_ids": resume_ids}
 
 
 def _chosen(body, store):
@@ -233,4 +239,4 @@ def add_routes(app):
               ("GET", "search_ids", search_ids), ("GET", "faults", list_faults), ("POST", "faults", add_fault),
               ("DELETE", "faults", clear_faults), ("POST", "clock", clock), ("POST", "tokens", tokens))
     for method, name, handler in routes:
-        app.router.add_route(method, f"/_sim/{name}", _answers_refusals(handler))
+        app.router.add_route(method, f"/_sim/{name}", answers_refusals(handler))

@@ -42,6 +42,30 @@ def too_deep(limit):
                     description=text, bad_argument="page, per_page")
 
 
+def unset_arguments(texts):
+    """Mandatory fields that were not sent: {name: what HH says of it}."""
+    first = next(iter(texts))
+    return ApiError(400, [{"type": "bad_argument", "value": name} for name in texts], description=texts[first],
+                    bad_argument=first,
+                    bad_arguments=[{"name": name, "description": said} for name, said in texts.items()])
+
+
+def bad_json_data(entries):
+    first = entries[0].get("value")
+    return ApiError(400, entries, description="Bad Request", bad_argument=first,
+                    bad_arguments=[{"name": entry.get("value"), "description": "Bad Request"} for entry in entries])
+
+
+_DESCRIPTIONS = {400: "Bad Request", 403: "Forbidden", 404: "Not Found"}
+
+
+def refusal(status, kind, value=None, description=None, **legacy):
+    """An error of one entry: type and value."""
+    entry = {"type": kind} if value is None else {"type": kind, "value": value}
+    said = description or _DESCRIPTIONS.get(status)
+    return ApiError(status, [entry], **({"description": said} if said else {}), **legacy)
+
+
 def bad_user_agent(value):
     return ApiError(400, [{"type": "bad_user_agent", "value": value}], description="Bad User-Agent")
 

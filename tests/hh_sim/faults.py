@@ -1,8 +1,9 @@
 """Misbehaviour on request: rules that say which requests suffer, how often, and from what.
 
 A rule: {"kind", "path" (prefix), "exact", "method", "query" (substring of the query string), "probability", "count",
-"skip"} and the settings of its kind (SETTINGS below). Every latency rule that matches delays; of the other rules the
-first that matches decides.
+"skip"} and the settings of its kind (SETTINGS below). Every latency rule that matches delays, before the request
+is carried out or, `latency_after`, between that and the answer; of the other rules the first that strikes decides, and
+a probability is a share of the requests that the rules before let pass.
 """
 import asyncio
 import json
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 
 import errors
 from aiohttp import web
+from applicants import is_applicant_method
 from captcha import captcha_error
 from traffic import is_control
 
@@ -21,7 +23,9 @@ _GUARD_PAGE = ("<!DOCTYPE html><html><head><title>DDoS-Guard</title></head><body
                "accessing the site</h1><p>Error 403</p></body></html>")
 _SERVER_PAGE = "<html><head><title>{0}</title></head><body><center><h1>{0}</h1></center><hr>nginx</body></html>"
 # Settings of the kinds and their defaults; a rule may name no other.
-SETTINGS = {"ms": None, "retry_after": None, "body": None, "chunk_bytes": 16, "mb": 64, "keep": 0.5}
+SETTINGS = {"ms": None, "retry_after": None, "body": None, "chunk_bytes": 16, "mb": 64, "keep": 0.5, "status": 403,
+            "type": "negotiations", "value": None, "description": None}
+_LATENCIES = ("latency", "latency_after")
 _SELECTORS = ("kind", "path", "exact", "method", "query", "probability", "count", "skip")
 
 
@@ -40,7 +44,8 @@ def _is_whole(value):
 _TYPES = {"path": _is_text, "method": _is_text, "query": _is_text, "probability": _is_number, "count": _is_whole,
           "skip": _is_whole, "ms": _is_number, "chunk_bytes": lambda value: _is_whole(value) and value > 0,
           "mb": _is_whole, "keep": lambda value: _is_number(value) and value <= 1,
-          "body": lambda value: value in ("json", "html", "empty")}
+          "status": lambda value: _is_whole(value) and 400 <= value < 600, "type": _is_text, "value": _is_text,
+          "description": _is_text, "body": lambda value: value in ("json", "html", "empty")}
 
 
 class BadRule(ValueError):
@@ -63,6 +68,8 @@ class Rule:
 
     def concerns(self, request):
         path_fits = request.path == self.path if self.exact else request.path.startswith(self.path)
+        if self.kind == "applicant_closed" and not is_applicant_method(request.path):
+            return False
         return (path_fits and self.method in (None, request.method)
                 and (self.query is None or self.query in request.query_string))
 
@@ -106,15 +113,17 @@ class Faults:
         return [rule.describe() for rule in self._rules]
 
     def choose(self, request):
-        """(milliseconds to wait, the rule that decides or None)"""
-        delay_ms = 0
+        """({kind of latency: milliseconds}, the rule that decides or None)"""
+        delays_ms, decides = dict.fromkeys(_LATENCIES, 0), None
         for rule in self._rules:
-            if not rule.concerns(request) or not rule.strikes(self._rng):
+            is_latency = rule.kind in _LATENCIES
+            if (decides and not is_latency) or not rule.concerns(request) or not rule.strikes(self._rng):
                 continue
-            if rule.kind != "latency":
-                return delay_ms, rule
-            delay_ms += rule["ms"] or 0
-        return delay_ms, None
+            if is_latency:
+                delays_ms[rule.kind] += rule["ms"] or 0
+            else:
+                decides = rule
+        return delays_ms, decides
 
 
 def _rule(rule_id, description):
@@ -125,8 +134,8 @@ def _rule(rule_id, description):
     if unknown:
         raise BadRule(f"unknown setting {unknown[0]!r}; known: {', '.join(sorted(known))}")
     kind = str(description.get("kind"))  # 429 is as good as "429"
-    if kind not in KINDS and kind != "latency":
-        raise BadRule(f"unknown kind {kind!r}; known: latency, {', '.join(KINDS)}")
+    if kind not in KINDS and kind not in _LATENCIES:
+        raise BadRule(f"unknown kind {kind!r}; known: {', '.join((*_LATENCIES, *KINDS))}")
     for name, value in description.items():
         if value is not None and not _TYPES.get(name, lambda _: True)(value):
             raise BadRule(f"{name}: {value!r} will not do")
@@ -140,14 +149,30 @@ def _rule(rule_id, description):
 async def inject(request, handler):
     if is_control(request):
         return await handler(request)
-    delay_ms, rule = request.app["sim"].faults.choose(request)
-    if delay_ms:
-        request["fault"] = "latency"
-        await asyncio.sleep(delay_ms / 1000)
-    if rule is None:
-        return await handler(request)
-    request["fault"] = rule.kind
-    return await KINDS[rule.kind](request, handler, rule)
+    delays_ms, rule = request.app["sim"].faults.choose(request)
+    struck = [kind for kind in _LATENCIES if delays_ms[kind]]
+    request["fault"] = rule.kind if rule else struck[0] if struck else None
+    await _wait(delays_ms["latency"])
+    if not delays_ms["latency_after"]:
+        return await _strike(request, handler, rule)
+    return await _strike(request, _delayed(handler, delays_ms["latency_after"]), rule)
+
+
+async def _strike(request, handler, rule):
+    return await (KINDS[rule.kind](request, handler, rule) if rule else handler(request))
+
+
+async def _wait(ms):
+    if ms:
+        await asyncio.sleep(ms / 1000)
+
+
+def _delayed(handler, ms):
+    async def wrapped(request):
+        response = await handler(request)
+        await _wait(ms)
+        return response
+    return wrapped
 
 
 def _server_error(status, reason, error):
@@ -250,6 +275,21 @@ async def _reset(request, handler, rule):
     return web.Response(status=200)
 
 
+async def _reset_after(request, handler, rule):
+    """The request is carried out, and the caller never learns what came of it."""
+    await handler(request)
+    return await _reset(request, handler, rule)
+
+
+async def _forbidden(request, handler, rule):
+    return errors.error_response(errors.forbidden(), request)
+
+
+async def _refuse(request, handler, rule):
+    error = errors.refusal(rule["status"], rule["type"], rule["value"], rule["description"])
+    return errors.error_response(error, request)
+
+
 def _cut(request, response):
     """Closes after what is already written; the rest of the response never leaves."""
     response.force_close()
@@ -288,6 +328,7 @@ KINDS = {
     "ddos_guard": _ddos_guard, "captcha": _captcha, "token_expired": _token_error("token_expired"),
     "token_revoked": _token_error("token_revoked"), "bad_authorization": _token_error("bad_authorization"),
     "malformed": _malformed, "truncated": _truncated, "dribble": _dribble, "chunked": _chunked, "reset": _reset,
+    "reset_after": _reset_after, "forbidden": _forbidden, "applicant_closed": _forbidden, "refuse": _refuse,
     "huge": _huge, "empty": _empty, "hang": _hang,
 }
 

@@ -2,7 +2,7 @@
 """hh_sim - a simulator of HH.ru's API for tests, benchmarks and the demo. README.md says how to use it.
 
 This file reads the options, builds the one Simulator that all handlers share, and runs the server. Each group of
-methods is a file with add_routes(app), listed in ROUTES below; a new group (resumes, negotiations) is a new file there.
+methods is a file with add_routes(app), listed in ROUTES below; a new group is a new file there.
 """
 import argparse
 import asyncio
@@ -32,26 +32,33 @@ if __name__ == "__main__":
 
 from aiohttp import web  # noqa: E402
 
+import applicants  # noqa: E402
 import captcha  # noqa: E402
 import control  # noqa: E402
+import control_applicants  # noqa: E402
 import errors  # noqa: E402
 import faults  # noqa: E402
 import me  # noqa: E402
+import negotiation_routes  # noqa: E402
+import negotiations  # noqa: E402
 import oauth  # noqa: E402
 import reference  # noqa: E402
+import resume_routes  # noqa: E402
+import resumes  # noqa: E402
 import traffic  # noqa: E402
 import vacancies  # noqa: E402
 import vacancy_routes  # noqa: E402
 from index import Index  # noqa: E402
 
-ROUTES = (vacancy_routes, reference, me, oauth, captcha, control)
+ROUTES = (vacancy_routes, reference, me, resume_routes, negotiation_routes, oauth, captcha, control,
+          control_applicants)
 # Outermost first. Faults come after the pacing: a broken answer has used up the client's share as well.
 MIDDLEWARES = (traffic.record, errors.translate, traffic.pace, faults.inject, errors.translate,
                traffic.require_user_agent, oauth.authenticate)
 
 
 class Simulator:
-    """The world behind the API: vacancies, tokens, faults, traffic and the clock."""
+    """The world behind the API: vacancies, users with their resumes and applications, faults, traffic and the clock."""
 
     def __init__(self, options):
         self.options = options
@@ -61,7 +68,8 @@ class Simulator:
         for text in options.fault:
             self.faults.add(faults.rule_from_text(text))
         self.captcha = captcha.Captcha()
-        self.tokens = oauth.Tokens(options, self.token_clock)
+        self.tokens = oauth.Tokens(options, self.user_clock)
+        self.forget_applicants()
         self.factory = vacancies.Factory(options.seed, self.now())
         self.index = Index()
         self.index.add_all(self.factory.first(options.vacancies))
@@ -70,11 +78,18 @@ class Simulator:
     def now(self):
         return time.time()
 
-    def token_clock(self):
+    def user_clock(self):
+        """What tokens, codes, resumes and applications go by; tests may advance it."""
         return time.time() + self.clock_ahead_s
 
     def advance_clock(self, seconds):
         self.clock_ahead_s += seconds
+
+    def forget_applicants(self):
+        """No resumes, no applications, and the settings as the options have them."""
+        self.settings = applicants.settings_from(self.options)
+        self.resumes = resumes.Resumes(self.settings, self.user_clock)
+        self.negotiations = negotiations.Negotiations(self.settings, self.user_clock)
 
     def publish(self, **decided):
         """A new vacancy, in the results from now on; `decided` are fields of vacancy.Draft."""
@@ -117,7 +132,11 @@ def read_options(arguments):
     add("--client-id", default="demo")
     add("--client-secret", default="demo-secret")
     add("--redirect-uri", metavar="URI", help="the registered one; without it any is accepted")
-    add("--token-ttl", type=int, default=1_209_600, metavar="SECONDS", help="lifetime of a user's access token")
+    add("--token-ttl", type=float, default=1_209_600, metavar="SECONDS", help="lifetime of a user's access token")
+    add("--resume-readable-after", type=float, default=1, metavar="SECONDS", help="how long a new resume is not there")
+    add("--resume-indexed-after", type=float, default=2, metavar="SECONDS",
+        help="how long after its publication nobody can apply with a resume")
+    add("--negotiation-limit", type=int, default=200, metavar="N", help="applications of a user in 24 hours")
     add("--access-token", action="append", default=[], metavar="TOKEN",
         help="a token that never expires: the application's if it starts with APPL, else the first user's; repeatable")
     add("--anonymous", choices=("captcha", "forbidden", "open"), default="captcha",

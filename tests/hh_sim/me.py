@@ -8,7 +8,9 @@ async def me(request):
     caller = require_token(request)
     if caller.kind == "app":
         return json_response(identity("application", "is_application"))
-    return json_response(applicant(caller.user_id))
+    sim = request.app["sim"]
+    return json_response(applicant(caller.user_id, len(sim.resumes.all(caller.user_id)),
+                                   sim.negotiations.unread(caller.user_id)))
 
 
 def add_routes(app):

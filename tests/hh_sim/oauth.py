@@ -5,6 +5,7 @@ the page instead, `sim_user=ID` chooses who it is, and `sim_answer=refuse` says 
 """
 import html
 import secrets
+from collections import Counter
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -45,6 +46,7 @@ class Tokens:
         self._codes = {}
         self._app_token = None
         self._app_issued_at = None
+        self.refreshes, self.refused_refreshes = Counter(), Counter()   # by user id
         for access in options.access_token:
             kind = "app" if access.startswith("APPL") else "user"
             self._keep(Token(kind, access, user_id=users.DEFAULT_ID if kind == "user" else None))
@@ -60,6 +62,9 @@ class Tokens:
 
     def get(self, access):
         return self._by_access.get(access)
+
+    def stats(self):
+        return {"refreshes": dict(self.refreshes), "refused_refreshes": dict(self.refused_refreshes)}
 
     def issue_user(self, user_id, lifetime_s=None):
         lifetime_s = self._options.token_ttl if lifetime_s is None else lifetime_s
@@ -105,11 +110,13 @@ class Tokens:
             raise OAuthError("invalid_request", "token not found")
         dead = {"refreshed": "token has already been refreshed", "revoked": "token was revoked",
                 "deactivated": "token deactivated"}.get(token.state)
+        if dead is None and not self._has_expired(token):
+            dead = "token not expired"
         if dead:
+            self.refused_refreshes[token.user_id] += 1
             raise OAuthError("invalid_grant", dead)
-        if not self._has_expired(token):
-            raise OAuthError("invalid_grant", "token not expired")
         token.state = "refreshed"
+        self.refreshes[token.user_id] += 1
         return self.issue_user(token.user_id)
 
     def _has_expired(self, token):
@@ -192,7 +199,7 @@ def _check_client(options, form):
 
 
 def _pair(sim, pair):
-    return {"access_token": pair.access, "token_type": "bearer", "expires_in": sim.options.token_ttl,
+    return {"access_token": pair.access, "token_type": "bearer", "expires_in": int(sim.options.token_ttl),
             "refresh_token": pair.refresh}
 
 

@@ -99,6 +99,9 @@ DICTIONARIES = {
                                        ("cell", "Мобильный телефон"), ("email", "Эл. почта")),
     "business_trip_readiness": _entries(("ready", "готов к командировкам"), ("sometimes", "готов к редким"),
                                         ("never", "не готов")),
+    "resume_employment_form": _entries(("FULL", "Постоянная работа"), ("PART_TIME", "Подработка"),
+                                       ("INTERNSHIP", "Стажировка"), ("VOLUNTEER", "Волонтёрство")),
+    "resume_work_format": [*WORK_FORMAT, *_entries(("FLY_IN_FLY_OUT", "Вахта"))],
     "travel_time": _entries(("any", "Не имеет значения"), ("less_than_hour", "Не более часа"),
                             ("from_hour_to_one_and_half", "Не более полутора часов")),
 }

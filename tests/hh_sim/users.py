@@ -20,7 +20,7 @@ def identity(auth_type, flag):
     return {"auth_type": auth_type, **{name: name == flag for name in _FLAGS}}
 
 
-def applicant(user_id):
+def applicant(user_id, resumes, unread):
     first_name, last_name = name_of(user_id)
     return {
         **identity("applicant", "is_applicant"), "id": user_id, "is_anonymous": False,
@@ -28,7 +28,7 @@ def applicant(user_id):
         "last_name": last_name, "phone": "7900" + user_id[-7:], "is_in_search": True,
         "resumes_url": f"{API}/resumes/mine?host=hh.ru", "negotiations_url": f"{API}/negotiations?host=hh.ru",
         "employer": None, "manager": None, "personal_manager": None,
-        "counters": {"unread_negotiations": 0, "new_resume_views": 0, "resumes_count": 0},
+        "counters": {"unread_negotiations": unread, "new_resume_views": 0, "resumes_count": resumes},
         "profile_videos": {"items": []},
         "user_statuses": {"job_search_status": {"id": "active_search", "name": "Активно ищу работу"}},
     }

@@ -191,7 +191,7 @@ def _salary_range(draft):
             "frequency": _entry(_SALARY_FREQUENCY, draft.salary_frequency)}
 
 
-def _area(area_id):
+def area_json(area_id):
     return {"id": area_id, "name": reference.AREA_BY_ID[area_id]["name"], "url": f"{API}/areas/{area_id}"}
 
 
@@ -200,7 +200,7 @@ def _shared_fields(draft, vacancy_id):
     return {
         "id": vacancy_id, "premium": draft.premium, "name": draft.name, "department": draft.department,
         "has_test": draft.has_test, "response_letter_required": draft.response_letter_required,
-        "area": _area(draft.area), "salary": draft.salary, "salary_range": _salary_range(draft),
+        "area": area_json(draft.area), "salary": draft.salary, "salary_range": _salary_range(draft),
         "type": _TYPE[draft.type], "address": draft.address, "response_url": draft.response_url,
         "published_at": timestamp(draft.published), "created_at": timestamp(draft.published),
         "apply_alternate_url": f"{SITE}/applicant/vacancy_response?vacancyId={vacancy_id}",

@@ -40,11 +40,17 @@ def _item(vacancy, search, request):
     tail = {"snippet": {"requirement": highlight(draft.requirement, terms),
                         "responsibility": highlight(draft.responsibility, terms)},
             "contacts": draft.contacts if request["token"] else None,
-            "relations": vacancy.relations(),
+            "relations": _relations(vacancy, request),
             "sort_point_distance": vacancy.distance_m(*search.sort_point) if search.order_by == "distance" else None}
     if search.responses_count:
         tail["counters"] = {"responses": draft.responses, "total_responses": draft.responses}
     return vacancy.item_json(tail)
+
+
+def _relations(vacancy, request):
+    token = request["token"]
+    applied = request.app["sim"].negotiations.relations(token.user_id, vacancy.id) if token else []
+    return [*vacancy.relations(), *applied]
 
 
 def _page(search, sim, found):
@@ -90,5 +96,5 @@ async def details(request):
         raise not_found()
     content = vacancy.details()
     content["contacts"] = vacancy.draft.contacts if request["token"] and not vacancy.archived else None
-    content["relations"] = vacancy.relations()
+    content["relations"] = _relations(vacancy, request)
     return json_response(content)
