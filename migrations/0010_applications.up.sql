@@ -105,6 +105,11 @@ begin
 	if found and (wanted <> derived or found_one.status not in ('failed', 'dead', 'cancelled')) then
 		return found_one;
 	end if;
+	-- What no message could carry to a submitter.
+	if length(p_vacancy) not between 1 and 32 or length(p_letter) > 10000
+	 or octet_length(p_cv::text) > 524288 then
+		raise string_data_right_truncation;
+	end if;
 	insert into application_lanes as l (person, due_at) values (who, clock_timestamp())
 	on conflict (person) do update set due_at = case
 		when l.busy or l.limited then l.due_at else least(l.due_at, excluded.due_at) end;

@@ -17,9 +17,25 @@
 #define PROBE_MS      10000
 #define ANSWER_MS     5000
 #define RING_AGAIN_MS 100
-#define SCHEDULER     "scheduler"
-#define BROADCASTER   "broadcaster"
-#define RATE_LIMITER  "rate_limiter"
+
+/* Who is rung for a channel, with what, and with what after bells may have been missed. The first
+ * one's bells say which topic; many of another at once are one. */
+static const struct empty nothing;
+static const struct cursor everything = {.topic = "*", .seq = 0};
+
+static const struct bell {
+	const char *channel;
+	const char *actor;
+	enum msg_id id;
+	const void *missed;
+} bells[] = {
+	{CHANNEL_EVENTS, "broadcaster", MSG_EVENTS_CHANGED, &everything},
+	{CHANNEL_SCHEDULES, "scheduler", MSG_SCHEDULES_CHANGED, &nothing},
+	{CHANNEL_LIMITS, "rate_limiter", MSG_LIMITS_CHANGED, &nothing},
+	{CHANNEL_APPLICATIONS, "submitter", MSG_APPLICATIONS_CHANGED, &nothing},
+};
+
+#define BELLS (sizeof(bells) / sizeof(bells[0]))
 
 struct listener {
 	struct actor *self;
@@ -52,31 +68,19 @@ static void cast(struct listener *listener, enum msg_id id, const void *body)
 						    listener);
 }
 
-/* Rings for everything that the actor called name hears of. */
-static void ring(struct listener *listener, const char *name)
-{
-	static const struct empty nothing;
-	static const struct cursor everything = {.topic = "*", .seq = 0};
-
-	if (strcmp(name, SCHEDULER) == 0)
-		cast(listener, MSG_SCHEDULES_CHANGED, &nothing);
-	else if (strcmp(name, BROADCASTER) == 0)
-		cast(listener, MSG_EVENTS_CHANGED, &everything);
-	else if (strcmp(name, RATE_LIMITER) == 0)
-		cast(listener, MSG_LIMITS_CHANGED, &nothing);
-}
-
 static void ring_all(struct listener *listener)
 {
-	ring(listener, SCHEDULER);
-	ring(listener, BROADCASTER);
-	ring(listener, RATE_LIMITER);
+	for (size_t i = 0; i < BELLS; i++)
+		cast(listener, bells[i].id, bells[i].missed);
 }
 
 void listener_greet(struct listener *listener, const char *name)
 {
-	if (conn_pg(listener->conn) != NULL) /* else it is rung for once we listen */
-		ring(listener, name);
+	if (conn_pg(listener->conn) == NULL)
+		return; /* it is rung for once we listen */
+	for (size_t i = 0; i < BELLS; i++)
+		if (strcmp(name, bells[i].actor) == 0)
+			cast(listener, bells[i].id, bells[i].missed);
 }
 
 /* Takes "TOPIC SEQ" apart, in place, and casts it. */
@@ -94,26 +98,21 @@ static void ring_event(struct listener *listener, char *payload)
 	cast(listener, MSG_EVENTS_CHANGED, &cursor);
 }
 
-/* Many changes of schedules, or of limits, at once are one bell. */
 static void ring_notified(struct listener *listener)
 {
-	bool schedules = false;
-	bool limits = false;
+	bool rung[BELLS] = {false};
 	PGnotify *notify;
 
 	while ((notify = PQnotifies(conn_pg(listener->conn))) != NULL) {
 		if (strcmp(notify->relname, CHANNEL_EVENTS) == 0)
 			ring_event(listener, notify->extra);
-		else if (strcmp(notify->relname, CHANNEL_LIMITS) == 0)
-			limits = true;
-		else
-			schedules = true;
+		for (size_t i = 1; i < BELLS; i++)
+			rung[i] = rung[i] || strcmp(notify->relname, bells[i].channel) == 0;
 		PQfreemem(notify);
 	}
-	if (schedules)
-		ring(listener, SCHEDULER);
-	if (limits)
-		ring(listener, RATE_LIMITER);
+	for (size_t i = 1; i < BELLS; i++)
+		if (rung[i])
+			cast(listener, bells[i].id, &nothing);
 }
 
 /* --- the connection --- */
@@ -188,12 +187,14 @@ int listener_open(struct actor *self, struct listener **out)
 		goto out;
 	listener->self = self;
 	listener->probe = actor_timer_start(self, PROBE_MS, PROBE_MS, on_probe, listener);
-	if (listener->probe == NULL || actor_monitor(self, SCHEDULER) < 0 ||
-	    actor_monitor(self, BROADCASTER) < 0 || actor_monitor(self, RATE_LIMITER) < 0)
+	if (listener->probe == NULL)
 		goto out;
+	for (size_t i = 0; i < BELLS; i++)
+		if (actor_monitor(self, bells[i].actor) < 0)
+			goto out;
 	rc = conn_new(self, "listen",
 		      "listen " CHANNEL_SCHEDULES "; listen " CHANNEL_EVENTS
-		      "; listen " CHANNEL_LIMITS,
+		      "; listen " CHANNEL_LIMITS "; listen " CHANNEL_APPLICATIONS,
 		      &listener_events, listener, &listener->conn);
 	if (rc < 0)
 		goto out;

@@ -3,6 +3,7 @@
  * ugtj_schedules    a schedule was changed                  -> SCHEDULES_CHANGED
  * ugtj_events       "TOPIC SEQ": a topic has a new event    -> EVENTS_CHANGED
  * ugtj_limits       buckets were filled, or time leapt      -> LIMITS_CHANGED
+ * ugtj_applications an application may be due, or is over -> APPLICATIONS_CHANGED
  *
  * What was rung while nobody listened is gone, so after each connecting it rings for everything:
  * SCHEDULES_CHANGED, LIMITS_CHANGED, and EVENTS_CHANGED of topic "*".

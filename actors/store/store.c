@@ -7,8 +7,10 @@
  *          EVENTS_READ, EVENTS_TAIL, WEBHOOK_CLAIM, WEBHOOK_RESULT (events.c)
  *          SECRET_CLAIM, SECRET_PUT (secrets.c)
  *          STORE_LIMITER_SPEND, _STATUS, _RESET, _TICK (limits.c)
+ *          APPLICATION_GET, APPLICATIONS_LIST, APPLICATION_RETRY, APPLICATIONS_PUT, _CLAIM, _NOTE,
+ *          _END, _READ (applications.c)
  * Sends    SCHEDULES_CHANGED to the scheduler, EVENTS_CHANGED to the broadcaster, LIMITS_CHANGED to
- *          the rate limiter (listen.c)
+ *          the rate limiter, APPLICATIONS_CHANGED to the submitter (listen.c)
  * Owns     a pool of connections (pool.c, unit.c, conn.c, address.c) and one that listens. All that
  *          matters is in the database; a restart forgets only what waits, which its callers ask
  *          again.
@@ -100,6 +102,7 @@ static void on_prune_timer(struct actor *self, void *unused)
 	(void)unused;
 	store_prune(self);
 	store_prune_limits(self);
+	store_prune_applications(self);
 }
 
 static void store_news(struct actor *self, const struct actor_news *news)
@@ -166,6 +169,14 @@ static const struct actor_call_clause store_calls[] = {
 	{MSG_STORE_LIMITER_STATUS, store_on_limiter_status},
 	{MSG_STORE_LIMITER_RESET, store_on_limiter_reset},
 	{MSG_STORE_LIMITER_TICK, store_on_limiter_tick},
+	{MSG_APPLICATION_GET, store_on_application_get},
+	{MSG_APPLICATIONS_LIST, store_on_applications_list},
+	{MSG_APPLICATION_RETRY, store_on_application_retry},
+	{MSG_APPLICATIONS_PUT, store_on_applications_put},
+	{MSG_APPLICATIONS_CLAIM, store_on_applications_claim},
+	{MSG_APPLICATIONS_NOTE, store_on_applications_note},
+	{MSG_APPLICATIONS_END, store_on_applications_end},
+	{MSG_APPLICATIONS_READ, store_on_applications_read},
 	{MSG_NONE, NULL},
 };
 

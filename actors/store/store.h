@@ -9,9 +9,10 @@
 #include "actors/store/pool.h"
 
 /* The channels of NOTIFY; see listen.h. */
-#define CHANNEL_SCHEDULES "ugtj_schedules"
-#define CHANNEL_EVENTS	  "ugtj_events"
-#define CHANNEL_LIMITS	  "ugtj_limits"
+#define CHANNEL_SCHEDULES    "ugtj_schedules"
+#define CHANNEL_EVENTS	     "ugtj_events"
+#define CHANNEL_LIMITS	     "ugtj_limits"
+#define CHANNEL_APPLICATIONS "ugtj_applications"
 
 /* For a statement of its own, last in the unit of whatever changes a schedule. */
 extern const struct sql notify_schedules;
@@ -51,5 +52,13 @@ actor_call_fn store_on_limiter_spend, store_on_limiter_status, store_on_limiter_
 
 /* The same as store_prune(), for what the rate limits keep. */
 void store_prune_limits(struct actor *self);
+
+/* applications.c */
+actor_call_fn store_on_application_get, store_on_applications_list, store_on_application_retry,
+	store_on_applications_put, store_on_applications_claim, store_on_applications_note,
+	store_on_applications_end, store_on_applications_read;
+
+/* The same as store_prune(), for applications that are over. */
+void store_prune_applications(struct actor *self);
 
 #endif
