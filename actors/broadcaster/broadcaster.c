@@ -161,7 +161,10 @@ static int broadcaster_init(struct actor *self)
 	};
 	int rc;
 
-	rc = ws_server_new(&config, &b->server);
+	b->sessions.door.needs_token = setting_bool(REQUIRE_WS_TOKEN);
+	rc = session_key_derive(setting_text(SECRET_KEY_BASE), &b->sessions.door.sessions);
+	if (rc == 0)
+		rc = ws_server_new(&config, &b->server);
 	if (rc == 0)
 		rc = feed_open(&b->feed, self, &session_feed_callbacks, &b->sessions);
 	if (rc == 0)
@@ -207,6 +210,7 @@ static void broadcaster_terminate(struct actor *self)
 	webhook_close(&b->webhook);
 	ws_server_free(&b->server); /* ends the sessions, which leave the feed */
 	feed_close(&b->feed);
+	session_key_wipe(&b->sessions.door.sessions);
 }
 
 static const struct actor_call_clause broadcaster_calls[] = {

@@ -1,4 +1,5 @@
-/* plain.c - the protocol of /ws?clientId=...&userId=UUID[&after=SEQ]: plain JSON, one topic.
+/* plain.c - the protocol of /ws?clientId=...&token=JWT[&after=SEQ], or userId=UUID: plain JSON, one
+ * topic.
  *
  * A client that names a user is greeted once it is known where the user's topic ends, or at once
  * when the store does not say: then it is told what comes after the store is back. Until it is
@@ -7,6 +8,7 @@
 #include "actors/broadcaster/session.h"
 #include "actors/broadcaster/ws_messages.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 #include "base/clock.h"
@@ -22,7 +24,14 @@ static int plain_request(struct session *s, const char *query)
 {
 	struct plain *p = session_state(s);
 
-	return plain_hello_read(query, &p->hello) < 0 ? 400 : 0;
+	switch (plain_hello_read(session_door(s), query, clock_wall_ms(), &p->hello)) {
+	case 0:
+		return 0;
+	case -EACCES:
+		return 401;
+	default:
+		return 400;
+	}
 }
 
 static void greet(struct session *s, int64_t last)

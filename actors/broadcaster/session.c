@@ -180,6 +180,11 @@ void *session_state(struct session *s)
 	return s->state;
 }
 
+const struct plain_door *session_door(const struct session *s)
+{
+	return &s->all->door;
+}
+
 void session_answer(struct session *s, char *text)
 {
 	struct ws_frame *frame = NULL;

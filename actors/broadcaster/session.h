@@ -8,6 +8,7 @@
 #define BROADCASTER_SESSION_H
 
 #include "actors/broadcaster/feed.h"
+#include "actors/broadcaster/ws_messages.h"
 #include "actors/broadcaster/ws_server.h"
 
 struct session; /* opaque */
@@ -32,6 +33,7 @@ extern const struct protocol plain_protocol;
 
 /* All sessions of the actor. */
 struct sessions {
+	struct plain_door door; /* filled in before the first connection */
 	struct feed *feed;
 	struct ws_server *server;
 	int64_t sent;		 /* events, to any subscriber, since the start */
@@ -50,6 +52,9 @@ extern const struct feed_callbacks session_feed_callbacks;
  * -------------------------------------------------------------------------------- */
 
 void *session_state(struct session *s);
+
+/* How a connection may say whose events it wants. */
+const struct plain_door *session_door(const struct session *s);
 
 /* Sends a text, which it takes; NULL (out of memory) ends the connection. */
 void session_answer(struct session *s, char *text);

@@ -28,20 +28,39 @@ static int number_read(const char *text, int64_t *number)
 	return 0;
 }
 
-int plain_hello_read(const char *query, struct plain_hello *hello)
+static int user_read(const struct plain_door *door, const char *query, int64_t now_ms,
+		     char user_id[UUID_SIZE])
 {
+	char token[SESSION_TOKEN_MAX_CHARS + 1] = "";
 	char user[64] = "";
+
+	if (ws_query_get(query, "userId", user, sizeof(user)) < 0)
+		return -EINVAL;
+	if (ws_query_get(query, "token", token, sizeof(token)) < 0)
+		return -EACCES;
+	if (token[0] != '\0')
+		return session_token_read(&door->sessions, token, now_ms, user_id) < 0 ? -EACCES
+										       : 0;
+	if (user[0] == '\0')
+		return 0;
+	if (uuid_canonical(user, strlen(user), user_id) < 0)
+		return -EINVAL;
+	return door->needs_token ? -EACCES : 0;
+}
+
+int plain_hello_read(const struct plain_door *door, const char *query, int64_t now_ms,
+		     struct plain_hello *hello)
+{
 	char after[32] = "";
 
 	*hello = (struct plain_hello){0};
 	if (ws_query_get(query, "clientId", hello->client_id, sizeof(hello->client_id)) < 0 ||
-	    ws_query_get(query, "userId", user, sizeof(user)) < 0 ||
 	    ws_query_get(query, "after", after, sizeof(after)) < 0)
 		return -EINVAL;
-	if (user[0] != '\0' && uuid_canonical(user, strlen(user), hello->user_id) < 0)
-		return -EINVAL;
 	hello->resumes = after[0] != '\0';
-	return hello->resumes ? number_read(after, &hello->after) : 0;
+	if (hello->resumes && number_read(after, &hello->after) < 0)
+		return -EINVAL;
+	return user_read(door, query, now_ms, hello->user_id);
 }
 
 /* --- what a client says --- */
@@ -171,38 +190,49 @@ static int object_inside(const char *text, const char **start)
 	return (int)len;
 }
 
-/* The payload is JSON already: it is put into the message as text, since parsing and printing a
+/* New jobs are JSON already: they are put into the message as text, since parsing and printing a
  * hundred vacancies again would cost more than all the rest of the delivery. Our own keys come
  * last: in every JSON parser of the browsers the last of two keys wins. */
+static char *new_jobs(const struct event *event, const char *inside, int inside_len,
+		      const char *iso)
+{
+	char *out;
+
+	if (asprintf(&out, "{%.*s%s\"type\":\"new_jobs\",\"event_id\":%lld,\"timestamp\":\"%s\"}",
+		     inside_len, inside, inside_len > 0 ? "," : "", (long long)event->seq, iso) < 0)
+		return NULL; /* out is undefined */
+	return out;
+}
+
+/* A payload that says itself what is data and when it was so is taken by its word. */
+static char *other_event(const struct event *event, const char *iso)
+{
+	json_t *payload = json_loads(event->payload, JSON_DECODE_ANY, NULL);
+	json_t *data = json_object_get(payload, "data");
+	const char *when = json_string_value(json_object_get(payload, "timestamp"));
+	char *out;
+
+	if (payload == NULL)
+		return NULL;
+	out = dump(json_pack("{s:s,s:O,s:I,s:s}", "type", event->type, "data",
+			     data != NULL ? data : payload, "event_id", (json_int_t)event->seq,
+			     "timestamp", data != NULL && when != NULL ? when : iso));
+	json_decref(payload);
+	return out;
+}
+
 char *plain_event(const struct event *event, size_t *len)
 {
-	json_t *type = json_string(event->type);
-	char *quoted = type == NULL ? NULL : json_dumps(type, JSON_ENCODE_ANY);
 	char iso[CLOCK_ISO8601_SIZE];
 	const char *inside = "";
 	int inside_len = -1;
-	char *out = NULL;
-	int n = -1;
+	char *out;
 
-	if (quoted == NULL)
-		goto out;
 	(void)clock_iso8601(event->created_ms, iso);
 	if (strcmp(event->type, "new_jobs") == 0)
 		inside_len = object_inside(event->payload, &inside);
-	if (inside_len >= 0)
-		n = asprintf(&out, "{%.*s%s\"type\":%s,\"event_id\":%lld,\"timestamp\":\"%s\"}",
-			     inside_len, inside, inside_len > 0 ? "," : "", quoted,
-			     (long long)event->seq, iso);
-	else
-		n = asprintf(&out,
-			     "{\"type\":%s,\"data\":%s,\"event_id\":%lld,\"timestamp\":\"%s\"}",
-			     quoted, event->payload, (long long)event->seq, iso);
-	if (n < 0)
-		out = NULL; /* asprintf leaves it undefined */
-	else
-		*len = (size_t)n;
-out:
-	json_decref(type);
-	free(quoted);
+	out = inside_len >= 0 ? new_jobs(event, inside, inside_len, iso) : other_event(event, iso);
+	if (out != NULL)
+		*len = strlen(out);
 	return out;
 }

@@ -8,7 +8,8 @@
  *       anything else                              answered {"type":"echo","message":anything else}
  * Out:  {"type":"connected","message":M,"userId":U,"last_event_id":N}
  *       {"type":"new_jobs","jobs":[...],"stats":{...},"event_id":N,"timestamp":ISO8601}
- *       {"type":T,"data":{...},"event_id":N,"timestamp":ISO8601} for every other event
+ *       {"type":T,"data":{...},"event_id":N,"timestamp":ISO8601} for every other event; data and
+ *       timestamp are the event's own, where it has them
  *       {"type":"error","message":M}
  */
 #ifndef BROADCASTER_WS_MESSAGES_H
@@ -18,6 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/session_token.h"
 #include "base/uuid.h"
 #include "proto/catalogue.h"
 
@@ -31,9 +33,16 @@ struct plain_hello {
 	int64_t after; /* with resumes: what is later is wanted */
 };
 
-/* Reads the query string. Returns 0 or -EINVAL. */
-int plain_hello_read(const char *query, struct plain_hello *hello)
-	__attribute__((warn_unused_result));
+/* How a connection may say whose events it wants. */
+struct plain_door {
+	struct session_key sessions; /* reads token=, which names its user */
+	bool needs_token;	     /* userId= alone names nobody who is let in */
+};
+
+/* Reads the query string at now_ms of the wall clock. A token goes before userId. Returns 0,
+ * -EINVAL, or -EACCES: the token is none of ours or has expired, or one is needed. */
+int plain_hello_read(const struct plain_door *door, const char *query, int64_t now_ms,
+		     struct plain_hello *hello) __attribute__((warn_unused_result));
 
 /* What a message asks for: an answer, to be sent at once (free() it), or a replay. */
 struct plain_wish {

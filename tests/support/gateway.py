@@ -5,10 +5,10 @@ import socket
 
 import pytest
 from support.harness import Actor
+from support.session_token import PERSON, SESSION_BASE
 
 SECRET = "orchestrator-secret"
-SESSION_BASE = "a base for the keys of sessions, long enough"
-USER = "0b4e9d7a-5c1f-4c3e-8a2b-0123456789ab"
+USER = PERSON
 
 JOB = {"id": "93", "hh_vacancy_id": "93", "title": "Разработчик C", "skills": ["C"],
        "description": "text", "has_test": False, "test_required": False}

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -94,20 +95,79 @@ static void a_resume_is_a_replay_or_an_error(void **state)
 				      "\"message\":\"after is a whole number from 0 on\"}");
 }
 
+static struct plain_door door_of(bool needs_token)
+{
+	struct plain_door door = {.needs_token = needs_token};
+
+	assert_int_equal(session_key_derive("a secret of more than 32 characters", &door.sessions),
+			 0);
+	return door;
+}
+
+/* What a URL says to a door that lets in whoever names a user. */
+static int hello_of(const char *query, struct plain_hello *hello)
+{
+	const struct plain_door door = door_of(false);
+
+	return plain_hello_read(&door, query, 1000, hello);
+}
+
+static void a_token_names_its_user(void **state)
+{
+	const struct plain_door open = door_of(false);
+	const struct plain_door strict = door_of(true);
+	struct plain_hello hello;
+	char query[1200];
+	char *token;
+
+	(void)state;
+	assert_int_equal(session_token_issue(&open.sessions, USER, 1000, &token), 0);
+	(void)snprintf(query, sizeof(query), "userId=11111111-d9cb-469f-a165-70867728950e&token=%s",
+		       token);
+	free(token);
+	assert_int_equal(plain_hello_read(&open, query, 1000, &hello), 0);
+	assert_string_equal(hello.user_id, USER);
+	assert_int_equal(plain_hello_read(&strict, query, 1000, &hello), 0);
+	assert_string_equal(hello.user_id, USER);
+	assert_int_equal(
+		plain_hello_read(&open, query, 1000 * SESSION_TOKEN_LASTS_S + 1000, &hello),
+		-EACCES);
+	query[strlen(query) - 3] ^= 1;
+	assert_int_equal(plain_hello_read(&open, query, 1000, &hello), -EACCES);
+}
+
+static void a_token_can_be_demanded(void **state)
+{
+	const struct plain_door open = door_of(false);
+	const struct plain_door strict = door_of(true);
+	const struct plain_door keyless = {.needs_token = false};
+	struct plain_hello hello;
+
+	(void)state;
+	assert_int_equal(plain_hello_read(&open, "userId=" USER, 1000, &hello), 0);
+	assert_int_equal(plain_hello_read(&strict, "userId=" USER, 1000, &hello), -EACCES);
+	assert_int_equal(plain_hello_read(&strict, "clientId=a", 1000, &hello), 0);
+	assert_string_equal(hello.user_id, "");
+	assert_int_equal(plain_hello_read(&open, "userId=" USER "&token=x", 1000, &hello), -EACCES);
+	assert_int_equal(plain_hello_read(&keyless, "userId=" USER "&token=x", 1000, &hello),
+			 -EACCES);
+	assert_int_equal(plain_hello_read(&open, "userId=x&token=x", 1000, &hello), -EACCES);
+}
+
 static void reads_the_url(void **state)
 {
 	struct plain_hello hello;
 
 	(void)state;
-	assert_int_equal(plain_hello_read("clientId=a%20b&userId=" USER "&after=7", &hello), 0);
+	assert_int_equal(hello_of("clientId=a%20b&userId=" USER "&after=7", &hello), 0);
 	assert_string_equal(hello.client_id, "a b");
 	assert_string_equal(hello.user_id, USER);
 	assert_true(hello.resumes);
 	assert_int_equal(hello.after, 7);
-	assert_int_equal(plain_hello_read("", &hello), 0);
+	assert_int_equal(hello_of("", &hello), 0);
 	assert_string_equal(hello.user_id, "");
 	assert_false(hello.resumes);
-	assert_int_equal(plain_hello_read("userId=&after=", &hello), 0);
+	assert_int_equal(hello_of("userId=&after=", &hello), 0);
 	assert_false(hello.resumes);
 }
 
@@ -124,7 +184,7 @@ static void refuses_urls_that_say_nonsense(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
-		if (plain_hello_read(bad[i], &hello) != -EINVAL)
+		if (hello_of(bad[i], &hello) != -EINVAL)
 			fail_msg("%s was taken", bad[i]);
 }
 
@@ -195,6 +255,11 @@ static void an_events_payload_goes_where_its_type_wants_it(void **state)
 	assert_event("new_jobs", "\"{}\"", "{\"type\":\"new_jobs\",\"data\":\"{}\"," TAIL);
 	assert_event("application_progress", "{\"total\":2}",
 		     "{\"type\":\"application_progress\",\"data\":{\"total\":2}," TAIL);
+	assert_event("rate_limit_update", "{\"data\":{\"tokens\":2.5},\"timestamp\":\"T\"}",
+		     "{\"type\":\"rate_limit_update\",\"data\":{\"tokens\":2.5},\"event_id\":5,"
+		     "\"timestamp\":\"T\"}");
+	assert_event("hh_login_required", "{\"data\":{}}",
+		     "{\"type\":\"hh_login_required\",\"data\":{}," TAIL);
 	assert_event("q\"\\\n", "null", "{\"type\":\"q\\\"\\\\\\n\",\"data\":null," TAIL);
 }
 
@@ -205,6 +270,8 @@ int main(void)
 		cmocka_unit_test(echoes_everything_else),
 		cmocka_unit_test(a_nul_in_a_message_is_echoed_as_text),
 		cmocka_unit_test(a_resume_is_a_replay_or_an_error),
+		cmocka_unit_test(a_token_names_its_user),
+		cmocka_unit_test(a_token_can_be_demanded),
 		cmocka_unit_test(reads_the_url),
 		cmocka_unit_test(refuses_urls_that_say_nonsense),
 		cmocka_unit_test(a_uuid_is_made_canonical),
