@@ -1,6 +1,8 @@
 /* commands.c - see commands.h. */
 #include "cli/commands.h"
 
+#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -141,6 +143,87 @@ static json_t *schedule_request(int count, char **words)
 			 search_of(kept - 1, words + 1), "interval_s", number_or_text(every));
 }
 
+/* Takes the value of a word "NAME=VALUE" out of words from first on; NULL: there is none. name has
+ * its '='. */
+static const char *take_option(int first, int *count, char **words, const char *name)
+{
+	const size_t len = strlen(name);
+	const char *value = NULL;
+	int kept = first;
+
+	for (int i = first; i < *count; i++) {
+		if (strncmp(words[i], name, len) == 0)
+			value = words[i] + len;
+		else
+			words[kept++] = words[i];
+	}
+	*count = kept;
+	return value;
+}
+
+/* What the resume is made of: the file's object, or none, and which resume to use. NULL: the file
+ * is no JSON object, or no memory. */
+static json_t *cv_of(const char *path, const char *resume_id)
+{
+	json_error_t error;
+	json_t *cv =
+		path == NULL ? json_object() : json_load_file(path, JSON_REJECT_DUPLICATES, &error);
+
+	if (!json_is_object(cv)) {
+		(void)fprintf(stderr, "%s: %s\n", path == NULL ? "cv" : path,
+			      cv == NULL && path != NULL ? error.text : "is no JSON object");
+		json_decref(cv);
+		return NULL;
+	}
+	if (resume_id != NULL &&
+	    json_object_set_new(cv, "hh_resume_id", json_string(resume_id)) < 0) {
+		json_decref(cv);
+		return NULL;
+	}
+	return cv;
+}
+
+/* USER VACANCY [resume=ID] [cv=FILE] [key=KEY] [LETTER ...] */
+static json_t *apply_request(int count, char **words)
+{
+	const char *resume_id = take_option(2, &count, words, "resume=");
+	const char *path = take_option(2, &count, words, "cv=");
+	const char *key = take_option(2, &count, words, "key=");
+	json_t *letter = count > 2 ? joined(count - 2, words + 2) : NULL;
+	json_t *cv = NULL;
+
+	if (count > 2 && letter == NULL)
+		return NULL;
+	if (resume_id != NULL || path != NULL) {
+		cv = cv_of(path, resume_id);
+		if (cv == NULL) {
+			json_decref(letter);
+			return NULL;
+		}
+	}
+	return json_pack("{s:s,s:s,s:o*,s:s*,s:o*}", "user_id", words[0], "job_external_id",
+			 words[1], "customized_cv", cv, "idempotency_key", key, "cover_letter",
+			 letter);
+}
+
+/* [--dead] [USER] */
+static json_t *applications_request(int count, char **words)
+{
+	const char *user = NULL;
+	bool dead = false;
+
+	for (int i = 0; i < count; i++) {
+		if (strcmp(words[i], "--dead") == 0)
+			dead = true;
+		else if (user == NULL && words[i][0] != '-')
+			user = words[i];
+		else
+			return NULL;
+	}
+	return json_pack("{s:s*,s:s*,s:i}", "user_id", user, "status", dead ? "dead" : NULL,
+			 "limit", 500);
+}
+
 static json_t *list_request(int count, char **words)
 {
 	return count == 0 ? json_pack("{s:i}", "limit", 1000)
@@ -176,6 +259,11 @@ static const struct command commands[] = {
 	{"fetch-now", "USER", MSG_SCHEDULE_FETCH, 1, 1, user_request, print_schedule},
 	{"limiter status", "USER [ACTION]", MSG_LIMITER_STATUS, 1, 2, bucket_request, print_bucket},
 	{"limiter reset", "USER [ACTION]", MSG_LIMITER_RESET, 1, 2, bucket_request, print_bucket},
+	{"apply", "USER VACANCY [resume=ID] [cv=FILE] [key=KEY] [LETTER ...]",
+	 MSG_APPLICATION_SUBMIT, 2, 64, apply_request, print_application},
+	{"applications", "[--dead] [USER]", MSG_APPLICATIONS_LIST, 0, 2, applications_request,
+	 print_applications},
+	{"retry", "APPLICATION", MSG_APPLICATION_RETRY, 1, 1, id_request, print_application},
 	{"call", "METHOD [JSON]", MSG_NONE, 1, 2, call_request, print_json},
 };
 

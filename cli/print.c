@@ -252,3 +252,35 @@ void print_schedules(const json_t *reply)
 		     number(reply, "total"), number(reply, "overdue"),
 		     duration(number(reply, "max_lag_ms"), lag));
 }
+
+void print_application(const json_t *reply)
+{
+	static const char *const shown[] = {"resume_id",     "negotiation_id", "submitted_at",
+					    "external_url",  "retry_at",       "error",
+					    "error_message", "idempotency_key"};
+
+	(void)printf("%s: vacancy %s, %s\n", text(reply, "id"), text(reply, "job_external_id"),
+		     text(reply, "status"));
+	for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++)
+		if (json_is_string(json_object_get(reply, shown[i])))
+			(void)printf("  %-16s %s\n", shown[i], text(reply, shown[i]));
+}
+
+void print_applications(const json_t *reply)
+{
+	const json_t *applications = json_object_get(reply, "applications");
+	const json_t *one;
+	size_t i;
+
+	(void)printf("%-36s %-36s %-12s %-12s %5s  %-24s  %s\n", "APPLICATION", "USER", "VACANCY",
+		     "STATUS", "TRIES", "CREATED", "WHY");
+	json_array_foreach(applications, i, one)
+	{
+		(void)printf("%-36s %-36s %-12s %-12s %5" PRId64 "  %-24s  %s\n", text(one, "id"),
+			     text(one, "user_id"), text(one, "job_external_id"),
+			     text(one, "status"), number(one, "attempts"), text(one, "created_at"),
+			     json_is_string(json_object_get(one, "error")) ? text(one, "error")
+									   : "");
+	}
+	(void)printf("%zu of %" PRId64 "\n", json_array_size(applications), number(reply, "total"));
+}

@@ -18,6 +18,8 @@ void print_job(const json_t *reply);
 void print_schedule(const json_t *reply);
 void print_schedules(const json_t *reply);
 void print_bucket(const json_t *reply);
+void print_application(const json_t *reply);
+void print_applications(const json_t *reply);
 void print_done(const json_t *reply);
 
 #endif

@@ -24,7 +24,7 @@ CHILD = {"name": "store", "supervisor": "", "kind": "worker", "state": "up", "ge
 @pytest.fixture
 def door():
     with Actor("door", settings={"ZMQ_PORT": 0}) as actor:
-        for name in ("store", "hh_client", "scheduler", "telemetry", "rate_limiter"):
+        for name in ("store", "hh_client", "scheduler", "telemetry", "rate_limiter", "submitter"):
             setattr(actor, name, actor.fake(name))
         yield actor.start()
 
@@ -89,6 +89,52 @@ def test_limiter_shows_and_fills_a_bucket(door):
         assert cli(door, *words).returncode == USAGE, words
 
 
+APPLICATION = {"id": USER, "user_id": USER, "job_external_id": "93", "status": "submitted",
+               "negotiation_id": "n1", "idempotency_key": "k", "attempts": 1,
+               "created_at": "2026-01-01T00:00:00.000Z"}
+
+
+def test_apply_sends_letter_and_cv(door, tmp_path):
+    cv = tmp_path / "cv.json"
+    cv.write_text('{"firstName": "Я"}')
+    door.submitter.answers["applications.submit"] = APPLICATION
+    shown = cli(door, "apply", USER, "93", "Добрый", "resume=r1", "a=b", f"cv={cv}", "key=k")
+    assert "submitted" in shown.stdout and "n1" in shown.stdout, shown.stderr
+    method, request = asked(door.submitter)
+    assert json.loads(request.pop("customized_cv")) == {"firstName": "Я", "hh_resume_id": "r1"}
+    assert (method, request) == ("applications.submit", {
+        "user_id": USER, "job_external_id": "93", "cover_letter": "Добрый a=b",
+        "idempotency_key": "k"})
+
+
+def test_apply_needs_only_user_and_vacancy(door):
+    door.submitter.answers["applications.submit"] = {
+        **APPLICATION, "status": "failed", "error": "already_applied", "error_message": "in words"}
+    shown = cli(door, "apply", USER, "93")
+    assert "failed" in shown.stdout and "already_applied" in shown.stdout and "in words" in shown.stdout
+    assert asked(door.submitter)[1] == {"user_id": USER, "job_external_id": "93"}
+
+
+@pytest.mark.parametrize("words, request_", [
+    ([], {}), (["--dead"], {"status": "dead"}), ([USER], {"user_id": USER}),
+    ([USER, "--dead"], {"user_id": USER, "status": "dead"})])
+def test_applications_are_listed(door, words, request_):
+    door.store.answers["applications.list"] = {"applications": [
+        {**APPLICATION, "status": "dead", "error": "unavailable"}], "total": 7}
+    shown = cli(door, "applications", *words)
+    row = shown.stdout.splitlines()[1].split()
+    assert row == [USER, USER, "93", "dead", "1", "2026-01-01T00:00:00.000Z", "unavailable"]
+    assert shown.stdout.endswith("1 of 7\n")
+    assert asked(door.store) == ("applications.list", {"limit": 500, **request_})
+    assert json.loads(cli(door, "applications", *words, "--json").stdout)["total"] == 7
+
+
+def test_retry(door):
+    door.store.answers["applications.retry"] = {**APPLICATION, "status": "pending"}
+    assert "pending" in cli(door, "retry", USER).stdout
+    assert asked(door.store) == ("applications.retry", {"id": USER})
+
+
 def test_call_sends_any_message(door):
     door.store.answers["store.ping"] = {"db": "up"}
     assert json.loads(cli(door, "call", "store.ping").stdout) == {"db": "up"}
@@ -106,6 +152,13 @@ def test_call_sends_any_message(door):
     (["call", "no.such"], "no.such"),
     (["call", "schedules.changed"], "schedules.changed"),
     (["call", "store.ping", "{"], "JSON"),
+    (["apply", USER], "usage"),
+    (["apply", "me", "1"], "user_id"),
+    (["apply", USER, "1", "cv=/dev/null"], "/dev/null"),
+    (["apply", USER, "1", os.fsdecode(b"\xff")], "usage"),
+    (["applications", "--all"], "usage"),
+    (["applications", USER, USER], "usage"),
+    (["retry", "7"], "id"),
     (["kill"], "usage"),
     (["dance"], "no such command"),
     (["search", os.fsdecode(b"\xff")], "usage"),
