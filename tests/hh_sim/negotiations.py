@@ -155,7 +155,7 @@ def has_status(application, status):
 
 def application_json(application):
     address, resume_id = f"{API}/negotiations/{application.id}", application.resume_id
-    vacancy = application.vacancy.details()
+    vacancy = application.vacancy.shared()
     return {
         "id": application.id, "state": {"id": application.state, "name": STATES[application.state]},
         "created_at": timestamp(application.at), "updated_at": timestamp(application.updated_at),

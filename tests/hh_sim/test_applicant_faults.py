@@ -135,6 +135,17 @@ def test_refreshes_are_counted_by_user(start):
     assert other["user_id"] not in stats["refreshes"]
 
 
+def test_a_pair_whose_answer_was_lost_is_lost(start):
+    sim = start("--max-rps", "0")
+    who = sim.applicant()
+    sim.control("tokens", {"action": "expire", "user_id": who["user_id"]})
+    sim.fault("reset_after", path="/token", count=1)
+    with pytest.raises((ConnectionResetError, http.client.RemoteDisconnected)):
+        refresh(sim, who["refresh_token"])
+    assert refresh(sim, who["refresh_token"]).json()["error_description"] == "token has already been refreshed"
+    assert sim.control("stats", method="GET")["refreshes"] == {who["user_id"]: 1}
+
+
 def test_the_lifetime_of_tokens_can_be_changed_while_it_runs(start):
     sim = start("--max-rps", "0")
     sim.control("settings", {"token_ttl_s": 0.2})

@@ -111,7 +111,7 @@ class Vacancy:
     def item_json(self, tail):
         """The item as bytes; tail is the dict of what depends on the caller."""
         if self._item is None:
-            self._item = to_json(self._shared(self.draft.missing))[:-1]
+            self._item = to_json(self.shared(self.draft.missing))[:-1]
         return self._item + b"," + to_json(tail)[1:]
 
     def relations(self):
@@ -119,7 +119,7 @@ class Vacancy:
 
     def details(self):
         draft = self.draft
-        content = self._shared(draft.missing_in_details)
+        content = self.shared(draft.missing_in_details)
         content.update(_only_in_details(draft, self.id, self.archived))
         if "employer" in content:
             content["employer"] = {**content["employer"], "blacklisted": False}
@@ -133,7 +133,8 @@ class Vacancy:
         mean_lat = math.radians((lat + self.point[0]) / 2)
         return 111_320 * math.hypot(lat - self.point[0], (lng - self.point[1]) * math.cos(mean_lat))
 
-    def _shared(self, missing):
+    def shared(self, missing=()):
+        """What the item, the details and an application's vacancy have in common, without the keys of `missing`."""
         content = _shared_fields(self.draft, self.id)
         content["archived"] = "false" if self.draft.archived_as_text and not self.archived else self.archived
         content.update(self.draft.extra)
