@@ -54,7 +54,7 @@ async def list_resumes(request):
 async def make_resumes(request):
     """Resumes that are there at once, for all methods."""
     body, resumes = await body_of(request), request.app["sim"].resumes
-    count, status = int(number_of(body, "count", 1)), body.get("status", "published")
+    count, status = int(number_of(body, "count", 1)), str(body.get("status", "published"))
     user_id, content = body.get("user_id"), body.get("content", {})
     if not isinstance(user_id, str) or not isinstance(content, dict) or count > _MAX_AT_ONCE:
         raise Refused(f"user_id is text, content an object, count at most {_MAX_AT_ONCE}")
@@ -72,8 +72,8 @@ async def make_resumes(request):
 
 async def set_resume_status(request):
     body, resumes = await body_of(request), request.app["sim"].resumes
-    resume = resumes.get(body.get("id"))
-    if resume is None or body.get("status") not in _STATUSES - {"not_published"}:
+    resume = resumes.get(str(body.get("id")))
+    if resume is None or str(body.get("status")) not in _STATUSES - {"not_published"}:
         raise Refused("id is a resume's, status is published, blocked or on_moderation")
     if body["status"] == "published" and resume.published_at is None:
         raise Refused("moderators do not publish what its owner has not")
@@ -91,8 +91,8 @@ async def list_applications(request):
 
 async def set_state(request):
     body, negotiations = await body_of(request), request.app["sim"].negotiations
-    application = negotiations.find(body.get("id"))
-    if application is None or body.get("state") not in STATES:
+    application = negotiations.find(str(body.get("id")))
+    if application is None or str(body.get("state")) not in STATES:
         raise Refused(f"id is an application's, state is one of {', '.join(STATES)}")
     negotiations.set_state(application, body["state"])
     return json_response(application.describe())
@@ -104,7 +104,7 @@ async def refuse(request):
     ids, value, said = body.get("vacancy_ids"), body.get("value"), body.get("description")
     if not isinstance(ids, list):
         raise Refused("vacancy_ids must be a list")
-    for vacancy_id in ids:
+    for vacancy_id in map(str, ids):
         refusals.pop(vacancy_id, None)
         if value or said:
             refusals[vacancy_id] = (int(number_of(body, "status", 403, 400)), body.get("type", "negotiations"), value,

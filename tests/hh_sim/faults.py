@@ -153,12 +153,7 @@ async def inject(request, handler):
     struck = [kind for kind in _LATENCIES if delays_ms[kind]]
     request["fault"] = rule.kind if rule else struck[0] if struck else None
     await _wait(delays_ms["latency"])
-    if not delays_ms["latency_after"]:
-        return await _strike(request, handler, rule)
-    return await _strike(request, _delayed(handler, delays_ms["latency_after"]), rule)
-
-
-async def _strike(request, handler, rule):
+    handler = _slow_to_answer(handler, delays_ms["latency_after"])
     return await (KINDS[rule.kind](request, handler, rule) if rule else handler(request))
 
 
@@ -167,7 +162,7 @@ async def _wait(ms):
         await asyncio.sleep(ms / 1000)
 
 
-def _delayed(handler, ms):
+def _slow_to_answer(handler, ms):
     async def wrapped(request):
         response = await handler(request)
         await _wait(ms)

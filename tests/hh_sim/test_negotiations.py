@@ -323,7 +323,7 @@ def test_one_writes_only_when_invited(sim, who, vacancy_id):
     ("settings", {"nonsense": 1}), ("settings", {"negotiation_limit": "7"}), ("settings", {"limit_status": 500}),
     ("settings", {"complete_resumes": 1}), ("resumes", {}), ("resumes", {"user_id": "1", "status": "lost"}),
     ("resumes", {"user_id": "1", "content": {"area": {"id": "113"}}}), ("resume_status", {"id": "1", "status": "blocked"}),
-    ("application_state", {"id": "1", "state": "discard"}), ("refuse", {"vacancy_ids": "1"})])
+    ("application_state", {"id": ["1"], "state": {}}), ("refuse", {"vacancy_ids": "1"})])
 def test_the_control_api_says_what_makes_no_sense(sim, path, body):
     answer = sim.send("POST", f"/_sim/{path}", body=json.dumps(body).encode())
     assert answer.status == 400 and answer.json()["error"]
