@@ -6,6 +6,7 @@ drop function limiter_clock_leapt;
 drop function limiter_reset;
 drop function limiter_wake;
 drop function limiter_spend;
+drop function limiter_take_many;
 drop function limiter_take_once;
 drop function limiter_take;
 drop function limiter_peek;

@@ -143,16 +143,18 @@ begin
 end
 $$;
 
--- limiter_take() under a key: what it spent once it does not spend again. After a refusal the key is
+-- limiter_take() under a key, if there is one: what it spent once it does not spend again. After a refusal the key is
 -- as good as new.
 create function limiter_take_once(p_person uuid, p_action text, p_cost integer, p_capacity integer,
 	p_per_hour integer, p_key text, out allowed boolean, out tokens double precision,
 	out retry_ms bigint)
 language plpgsql as $$
 begin
-	insert into limiter_spends (person, action, key) values (p_person, p_action, p_key)
-	on conflict do nothing;
-	if not found then
+	if p_key is not null then
+		insert into limiter_spends (person, action, key) values (p_person, p_action, p_key)
+		on conflict do nothing;
+	end if;
+	if p_key is not null and not found then
 		allowed := true;
 		retry_ms := 0;
 		select p.tokens into tokens
@@ -161,9 +163,57 @@ begin
 	end if;
 	select t.* into allowed, tokens, retry_ms
 	from limiter_take(p_person, p_action, p_cost, p_capacity, p_per_hour) t;
-	if not allowed then
+	if not allowed and p_key is not null then
 		delete from limiter_spends where person = p_person and action = p_action and key = p_key;
 	end if;
+end
+$$;
+
+-- Checks of which each is of another bucket, and none has a key, in one statement; p_checks is an array
+-- as below, with person. Gives {n, allowed, tokens, retry_ms}; one whose bucket was made by somebody else
+-- at this moment is left out.
+create function limiter_take_many(p_checks jsonb)
+returns table (n bigint, allowed boolean, tokens double precision, retry_ms bigint)
+language plpgsql as $$
+#variable_conflict use_column
+begin
+	return query
+	with checks as materialized (
+		select c.n, c.person, c.action, c.per_hour, c.cost * 3600000::bigint as need,
+			c.capacity * 3600000::bigint as units
+		from jsonb_to_recordset(p_checks) as c (n bigint, person uuid, action text, cost integer,
+			capacity integer, per_hour bigint)
+	), present as materialized (
+		-- Locked in one order everywhere, so that two batches never wait for each other in a circle.
+		select c.*, r.level, r.at_ms from checks c
+		join rate_limits r on r.person = c.person and r.action = c.action
+		order by c.person, c.action for update of r
+	), moment as materialized (
+		-- After the locks: others may have filled a bucket up to a later time than that before.
+		select limiter_now() as now_ms from (select count(*) from present) locked
+	), known as materialized (
+		select p.*, m.now_ms, limiter_level(p.level, p.at_ms, m.now_ms, p.units, p.per_hour) as held
+		from present p, moment m
+	), spent as (
+		update rate_limits r set level = k.held - k.need, at_ms = greatest(k.at_ms, k.now_ms)
+		from known k where r.person = k.person and r.action = k.action and k.held >= k.need
+	), made as (
+		insert into rate_limits as r (person, action, level, at_ms)
+		select c.person, c.action, c.units - c.need, m.now_ms from checks c, moment m
+		where c.need <= c.units and c.n not in (select p.n from present p)
+		order by c.person, c.action
+		on conflict do nothing returning r.person, r.action, r.level
+	)
+	select k.n, k.held >= k.need,
+		(case when k.held >= k.need then k.held - k.need else k.held end) / 3600000.0::double precision,
+		v.retry_ms
+	from known k cross join limiter_verdict(k.held, k.need, k.units, k.per_hour) v
+	union all
+	select c.n, true, m.level / 3600000.0::double precision, 0
+	from made m join checks c on c.person = m.person and c.action = m.action
+	union all
+	select c.n, false, c.units / 3600000.0::double precision, null
+	from checks c where c.need > c.units and c.n not in (select p.n from present p);
 end
 $$;
 
@@ -173,8 +223,9 @@ create function limiter_spend(p_batch text, p_number bigint, p_spends jsonb) ret
 language plpgsql as $$
 declare
 	last limiter_batches;
-	spend record;
-	verdict record;
+	checks jsonb;
+	plain boolean;
+	one record;
 	answers jsonb[];
 	spent boolean := false;
 begin
@@ -182,33 +233,40 @@ begin
 	if last.number = p_number then
 		return last.answers;
 	end if;
-	-- In one order everywhere, so that two batches never wait for each other in a circle.
-	for spend in
-		select e.n, s.*, s.user_id as person
-		from jsonb_array_elements(p_spends) with ordinality as e (item, n),
-		 jsonb_to_record(e.item) as s (user_id uuid, action text, cost integer, key text,
-			capacity integer, per_hour integer, tell boolean)
-		order by person, s.action, e.n
+
+	select jsonb_agg(to_jsonb(c)), count(distinct (c.person, c.action)) = count(*) and count(c.key) = 0
+	into checks, plain
+	from (select s.n, person_of(s.user_id) as person, s.user_id, s.action, s.cost, s.key, s.capacity,
+		s.per_hour, s.tell
+		from rows from (jsonb_to_recordset(p_spends) as (user_id uuid, action text, cost integer,
+			key text, capacity integer, per_hour integer, tell boolean))
+		 with ordinality as s (user_id, action, cost, key, capacity, per_hour, tell, n)) c;
+	if plain then
+		for one in select * from limiter_take_many(checks) loop
+			answers[one.n] := jsonb_build_object('allowed', one.allowed, 'tokens', one.tokens,
+				'retry_ms', one.retry_ms);
+			spent := spent or one.allowed;
+		end loop;
+	end if;
+	for one in
+		select c.* from jsonb_to_recordset(checks) as c (n bigint, person uuid, action text,
+			cost integer, key text, capacity integer, per_hour integer)
+		where answers[c.n] is null
+		order by c.person, c.action, c.n
 	loop
-		if spend.key is null then
-			verdict := limiter_take(spend.person, spend.action, spend.cost,
-				spend.capacity, spend.per_hour);
-		else
-			verdict := limiter_take_once(spend.person, spend.action, spend.cost,
-				spend.capacity, spend.per_hour, spend.key);
-		end if;
-		answers[spend.n] := to_jsonb(verdict);
-		spent := spent or verdict.allowed;
+		answers[one.n] := to_jsonb(limiter_take_once(one.person, one.action, one.cost,
+			one.capacity, one.per_hour, one.key));
+		spent := spent or (answers[one.n] ->> 'allowed')::boolean;
 	end loop;
+
 	if spent then
 		perform tell_rate_limit(told.user_id, told.person, told.action, told.capacity, told.per_hour)
 		from (
-			select distinct s.user_id, s.user_id as person, s.action, s.capacity, s.per_hour
-			from jsonb_array_elements(p_spends) with ordinality as e (item, n),
-			 jsonb_to_record(e.item) as s (user_id uuid, action text, capacity integer,
-				per_hour integer, tell boolean)
-			where s.tell and (answers[e.n] ->> 'allowed')::boolean
-			order by s.user_id
+			select distinct c.user_id, c.person, c.action, c.capacity, c.per_hour
+			from jsonb_to_recordset(checks) as c (n bigint, user_id uuid, person uuid, action text,
+				capacity integer, per_hour integer, tell boolean)
+			where c.tell and (answers[c.n] ->> 'allowed')::boolean
+			order by c.user_id
 		) told;
 		insert into limiter_batches as b (batch, number, answers)
 		values (p_batch, p_number, to_jsonb(answers))

@@ -7,8 +7,10 @@
  *          restart forgets nothing that was spent.
  * Never    says that a token is spent before that is committed.
  *
- * Checks that come within one turn of the loop, or while all batches are under way, are one call of
- * the store and one commit, so the more callers, the more checks a commit carries.
+ * Checks that come while a batch is under way are the next batch: one call of the store and one
+ * commit, so the more callers, the more checks a commit carries. Two batches at once would each wait
+ * for the other's commit. Who was just answered often asks again at once, so for a moment the next
+ * batch waits until as many have come as there were before.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -24,7 +26,7 @@
 #include "base/rate_limits.h"
 
 #define TICK_MS	    1000
-#define BATCHES	    2	/* under way at once: one is written while the next is answered */
+#define GATHER_MS   1	/* how long a batch waits for those who were just answered */
 #define BATCH_MAX   256 /* checks; the catalogue's limit */
 #define BATCH_SIZE  40	/* of its name */
 #define CALLS_MAX   10000
@@ -40,9 +42,9 @@ struct check {
 	struct rate_limit limit;
 };
 
-/* A series of batches, of which one is under way at a time. */
+/* The batch under way. */
 struct batch {
-	char name[BATCH_SIZE];
+	char name[BATCH_SIZE]; /* of all batches of this process */
 	int64_t number;
 	struct check *checks[BATCH_MAX];
 	size_t count; /* 0: none is under way */
@@ -51,8 +53,12 @@ struct batch {
 struct limiter {
 	struct check *first;
 	struct check **last; /* where the next one goes */
-	struct batch batches[BATCHES];
-	struct actor_timer *turn; /* set: batches are sent at the turn's end */
+	size_t waiting;
+	struct batch batch;
+	size_t expected;	   /* so many are waited for, */
+	int64_t expected_until_ms; /* until then */
+	struct actor_timer *timer; /* looks whether to send the next batch */
+	bool gathering;		   /* it does so when the expected did not come */
 	struct refusals refusals;
 	char boot[TICKER_BOOT_SIZE];
 	struct ticker ticker;
@@ -85,18 +91,20 @@ static void settle(struct limiter *l, struct check *check, const struct limiter_
 
 /* --- batches --- */
 
-static void send_later(struct actor *self);
+static void send_when_ready(struct actor *self);
 
-static void on_spents(struct actor *self, const struct actor_answer *answer, void *context)
+static void on_spents(struct actor *self, const struct actor_answer *answer, void *unused)
 {
 	struct limiter *l = actor_state(self);
-	struct batch *batch = context;
 	const struct limiter_spents *spents = answer->body;
-	size_t count = batch->count;
+	size_t count = l->batch.count;
 
-	batch->count = 0;
+	(void)unused;
+	l->batch.count = 0;
+	l->expected = l->waiting + count;
+	l->expected_until_ms = clock_mono_ms() + GATHER_MS;
 	for (size_t i = 0; i < count; i++) {
-		struct check *check = batch->checks[i];
+		struct check *check = l->batch.checks[i];
 
 		if (answer->error != ERR_NONE)
 			actor_refuse_with(check->call, answer->failure);
@@ -105,7 +113,7 @@ static void on_spents(struct actor *self, const struct actor_answer *answer, voi
 		else
 			actor_refuse(check->call, ERR_INTERNAL, NULL, "the check has no verdict");
 	}
-	send_later(self);
+	send_when_ready(self);
 }
 
 /* Takes the oldest check for which somebody waits. NULL: there is none. */
@@ -117,6 +125,7 @@ static struct check *take_check(struct limiter *l)
 		l->first = check->next;
 		if (l->first == NULL)
 			l->last = &l->first;
+		l->waiting--;
 		if (actor_call_remaining_ms(check->call) > 0)
 			return check;
 		actor_refuse(check->call, ERR_TIMEOUT, NULL, "nothing was spent");
@@ -124,9 +133,10 @@ static struct check *take_check(struct limiter *l)
 	return NULL;
 }
 
-static void send_batch(struct actor *self, struct batch *batch)
+static void send_batch(struct actor *self)
 {
 	struct limiter *l = actor_state(self);
+	struct batch *batch = &l->batch;
 	struct limiter_spend spends[BATCH_MAX];
 	struct limiter_spends request = {.batch = batch->name, .number = ++batch->number};
 	int64_t left_ms = 1;
@@ -150,7 +160,7 @@ static void send_batch(struct actor *self, struct batch *batch)
 		return;
 	request.spends.items = spends;
 	request.spends.count = batch->count;
-	if (actor_call(self, MSG_STORE_LIMITER_SPEND, &request, left_ms, on_spents, batch) == 0)
+	if (actor_call(self, MSG_STORE_LIMITER_SPEND, &request, left_ms, on_spents, NULL) == 0)
 		return;
 	for (size_t i = 0; i < batch->count; i++)
 		actor_refuse_until(batch->checks[i]->call, ERR_OVERLOADED, 1000,
@@ -158,27 +168,36 @@ static void send_batch(struct actor *self, struct batch *batch)
 	batch->count = 0;
 }
 
-static void on_turn(struct actor *self, void *unused)
+static void on_timer(struct actor *self, void *unused)
 {
 	struct limiter *l = actor_state(self);
 
 	(void)unused;
-	l->turn = NULL;
-	for (size_t i = 0; i < BATCHES && l->first != NULL; i++)
-		if (l->batches[i].count == 0)
-			send_batch(self, &l->batches[i]);
+	l->timer = NULL;
+	if (l->gathering)
+		l->expected = 0;
+	l->gathering = false;
+	if (l->batch.count == 0)
+		send_batch(self);
 }
 
-/* Sends what waits when the messages that are there have been read. */
-static void send_later(struct actor *self)
+/* Sends what waits, once the messages that are there have been read and those who are expected are
+ * there too. */
+static void send_when_ready(struct actor *self)
 {
 	struct limiter *l = actor_state(self);
+	bool gather = l->waiting < l->expected && clock_mono_ms() < l->expected_until_ms;
 
-	if (l->turn != NULL || l->first == NULL)
+	if (l->batch.count > 0 || l->waiting == 0)
 		return;
-	l->turn = actor_timer_start(self, 0, 0, on_turn, NULL);
-	if (l->turn == NULL)
-		on_turn(self, NULL);
+	if (l->timer != NULL && l->gathering && !gather)
+		actor_timer_stop(&l->timer);
+	if (l->timer != NULL)
+		return;
+	l->gathering = gather;
+	l->timer = actor_timer_start(self, gather ? GATHER_MS : 0, 0, on_timer, NULL);
+	if (l->timer == NULL)
+		on_timer(self, NULL);
 }
 
 /* --- calls --- */
@@ -225,7 +244,8 @@ static void on_check(struct actor *self, struct actor_call *call, const void *re
 		.call = call, .request = r, .action = action, .cost = cost, .limit = limit};
 	*l->last = check;
 	l->last = &check->next;
-	send_later(self);
+	l->waiting++;
+	send_when_ready(self);
 }
 
 static void on_bucket(struct actor *self, const struct actor_answer *answer, void *context)
@@ -321,9 +341,7 @@ static int limiter_init(struct actor *self)
 
 	if (getrandom(us, sizeof(us), 0) != sizeof(us))
 		return -EIO;
-	for (size_t i = 0; i < BATCHES; i++)
-		(void)snprintf(l->batches[i].name, BATCH_SIZE, "%016" PRIx64 "%016" PRIx64 ".%zu",
-			       us[0], us[1], i);
+	(void)snprintf(l->batch.name, BATCH_SIZE, "%016" PRIx64 "%016" PRIx64, us[0], us[1]);
 	l->last = &l->first;
 	(void)ticker_boot(l->boot);
 	l->tick_timer = actor_timer_start(self, 0, TICK_MS, on_tick, NULL);
@@ -335,7 +353,7 @@ static void limiter_terminate(struct actor *self)
 	struct limiter *l = actor_state(self);
 
 	actor_timer_stop(&l->tick_timer);
-	actor_timer_stop(&l->turn);
+	actor_timer_stop(&l->timer);
 }
 
 static const struct actor_call_clause limiter_calls[] = {

@@ -15,16 +15,32 @@ static uint64_t hash(uint64_t h, const char *text)
 	return h;
 }
 
-static size_t place_of(const char *user, const char *action)
+static size_t row_of(const char *user, const char *action)
 {
-	return hash(hash(14695981039346656037U, user), action) & (REFUSALS_PLACES - 1);
+	uint64_t h = hash(hash(14695981039346656037U, user), action);
+
+	return (h ^ h >> 32) & (REFUSALS_ROWS - 1);
+}
+
+static bool is_of(const struct refusal *r, const char *user, const char *action)
+{
+	return strcmp(r->user, user) == 0 && strcmp(r->action, action) == 0;
 }
 
 void refusals_note(struct refusals *refusals, const char *user, const char *action, double tokens,
 		   int64_t at_ms)
 {
-	struct refusal *r = &refusals->places[place_of(user, action)];
+	struct refusal *row = refusals->rows[row_of(user, action)];
+	struct refusal *r = row;
 
+	for (size_t i = 0; i < REFUSALS_IN_ROW; i++) {
+		if (is_of(&row[i], user, action)) {
+			r = &row[i];
+			break;
+		}
+		if (row[i].at_ms < r->at_ms)
+			r = &row[i];
+	}
 	(void)snprintf(r->user, sizeof(r->user), "%s", user);
 	(void)snprintf(r->action, sizeof(r->action), "%s", action);
 	r->units = llround(tokens * UNITS_PER_TOKEN);
@@ -35,11 +51,14 @@ bool refusals_hold(const struct refusals *refusals, const char *user, const char
 		   int64_t cost, const struct rate_limit *limit, int64_t now_ms,
 		   struct refusal_terms *out)
 {
-	const struct refusal *r = &refusals->places[place_of(user, action)];
+	const struct refusal *r = refusals->rows[row_of(user, action)];
+	const struct refusal *end = r + REFUSALS_IN_ROW;
 	int64_t wanted = cost * UNITS_PER_TOKEN;
 	int64_t units;
 
-	if (strcmp(r->user, user) != 0 || strcmp(r->action, action) != 0 || cost > limit->capacity)
+	while (r < end && !is_of(r, user, action))
+		r++;
+	if (r == end || cost > limit->capacity)
 		return false;
 	units = r->units + (now_ms - r->at_ms) * limit->per_hour;
 	if (units >= wanted)

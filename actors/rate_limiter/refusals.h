@@ -1,7 +1,7 @@
 /* refusals.h - what a bucket was refused holds until its tokens have come, so it need not be asked for
  * again: a bucket only fills faster than that when it is reset or its clock is set forward.
  *
- * A table of fixed size: where two buckets meet in a place, the later one stays. Times are
+ * A table of fixed size: where too many buckets meet in a row, the oldest is forgotten. Times are
  * milliseconds on one monotonic clock.
  */
 #ifndef ACTORS_RATE_LIMITER_REFUSALS_H
@@ -12,7 +12,8 @@
 
 #include "base/rate_limits.h"
 
-#define REFUSALS_PLACES	     4096 /* a power of two */
+#define REFUSALS_ROWS	     1024 /* a power of two */
+#define REFUSALS_IN_ROW	     4
 #define REFUSALS_USER_SIZE   37
 #define REFUSALS_ACTION_SIZE 65
 
@@ -25,7 +26,7 @@ struct refusal {
 
 /* All zero: nothing is remembered. */
 struct refusals {
-	struct refusal places[REFUSALS_PLACES];
+	struct refusal rows[REFUSALS_ROWS][REFUSALS_IN_ROW];
 };
 
 struct refusal_terms {

@@ -65,21 +65,22 @@ static const struct sql limiter_status = {
 	"limiter_status",
 	"select p.tokens, $3::bigint, $4::bigint,"
 	" limiter_next_refill(p.tokens, $3::integer, $4::integer), p.allowed,"
-	" (select count(*) from applications a where a.user_id = $1::uuid"
-	"  and a.status = 'submitted'"
+	" (select count(*) from applications a where a.person = who.person"
+	"  and a.idempotency_key is not null and a.status = 'submitted'"
 	"  and a.submitted_at >= date_trunc('day', now() at time zone 'UTC'))"
-	" from limiter_peek($1::uuid, $2::text, 1, $3::integer, $4::integer) p",
+	" from person_of($1::uuid) as who (person),"
+	"  limiter_peek(who.person, $2::text, 1, $3::integer, $4::integer) p",
 };
 
 /* Without an action: all of the user's buckets. */
 static const struct sql limiter_reset = {
 	"limiter_reset",
-	"select limiter_reset($1::uuid, $2::text)",
+	"select limiter_reset(person_of($1::uuid), $2::text)",
 };
 
 static const struct sql limiter_tell = {
 	"limiter_tell",
-	"select tell_rate_limit($1::uuid, $1::uuid, $2::text, $3::integer, $4::integer)",
+	"select tell_rate_limit($1::uuid, person_of($1::uuid), $2::text, $3::integer, $4::integer)",
 };
 
 static void answer_status(struct unit *unit, const PGresult *rows)
