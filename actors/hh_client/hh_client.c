@@ -27,6 +27,8 @@
 #include <string.h>
 
 #include "actors/actors.h"
+#include "actors/hh_client/hh_apply.h"
+#include "actors/hh_client/hh_ensure.h"
 #include "actors/hh_client/hh_query.h"
 #include "actors/hh_client/hh_resumes.h"
 #include "actors/hh_client/hh_vacancy.h"
@@ -38,6 +40,7 @@
 
 struct hh_client {
 	struct hh_work work;
+	struct hh_ensure *ensures; /* resumes that are being made ready */
 };
 
 /* --- kinds of requests --- */
@@ -202,6 +205,27 @@ static void on_resume_get(struct actor *self, struct actor_call *call, const voi
 	hh_resumes_get(&client->work, call, message);
 }
 
+static void on_resume_ensure(struct actor *self, struct actor_call *call, const void *message)
+{
+	struct hh_client *client = actor_state(self);
+
+	hh_ensure_resume(&client->work, &client->ensures, call, message);
+}
+
+static void on_hh_apply(struct actor *self, struct actor_call *call, const void *message)
+{
+	struct hh_client *client = actor_state(self);
+
+	hh_apply_send(&client->work, call, message);
+}
+
+static void on_hh_applied(struct actor *self, struct actor_call *call, const void *message)
+{
+	struct hh_client *client = actor_state(self);
+
+	hh_apply_find(&client->work, call, message);
+}
+
 static void on_hh_state(struct actor *self, struct actor_call *call, const void *message)
 {
 	const struct hh_client *client = actor_state(self);
@@ -244,17 +268,16 @@ static void hh_client_terminate(struct actor *self)
 {
 	struct hh_client *client = actor_state(self);
 
+	hh_ensure_fini(&client->ensures);
 	hh_work_fini(&client->work);
 }
 
 static const struct actor_call_clause hh_client_calls[] = {
-	{MSG_JOBS_SEARCH, on_jobs_search},
-	{MSG_JOBS_FETCH_PAGE, on_jobs_fetch_page},
-	{MSG_JOBS_GET, on_jobs_get},
-	{MSG_RESUMES_LIST, on_resumes_list},
-	{MSG_RESUME_GET, on_resume_get},
-	{MSG_HH_STATE, on_hh_state},
-	{MSG_NONE, NULL},
+	{MSG_JOBS_SEARCH, on_jobs_search}, {MSG_JOBS_FETCH_PAGE, on_jobs_fetch_page},
+	{MSG_JOBS_GET, on_jobs_get},	   {MSG_RESUMES_LIST, on_resumes_list},
+	{MSG_RESUME_GET, on_resume_get},   {MSG_RESUME_ENSURE, on_resume_ensure},
+	{MSG_HH_APPLY, on_hh_apply},	   {MSG_HH_APPLIED, on_hh_applied},
+	{MSG_HH_STATE, on_hh_state},	   {MSG_NONE, NULL},
 };
 
 const struct actor_spec hh_client_spec = {

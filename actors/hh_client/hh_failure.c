@@ -40,6 +40,30 @@ static const char *description(const json_t *json)
 	return own[0] != '\0' ? own : hh_text(json, "description");
 }
 
+/* What is wrong with each field that HH names: "title: already used; year: too small". "": it names
+ * none. */
+static const char *about_fields(const json_t *json, struct arena *arena)
+{
+	const json_t *errors = json_object_get(json, "errors");
+	const char *text = "";
+	size_t named = 0;
+	size_t i;
+	json_t *error;
+
+	json_array_foreach(errors, i, error)
+	{
+		const char *words = hh_text(error, "description");
+
+		if (strcmp(hh_text(error, "type"), "bad_json_data") != 0 || named++ == NAMED_MAX ||
+		    text == NULL)
+			continue;
+		text = arena_printf(arena, "%s%s%s: %s", text, text[0] == '\0' ? "" : "; ",
+				    hh_text(error, "value"),
+				    words[0] != '\0' ? words : hh_text(error, "reason"));
+	}
+	return text == NULL ? "" : text;
+}
+
 static const char *message(const struct hh_judgement *judgement, const json_t *json,
 			   struct arena *arena)
 {
@@ -107,6 +131,7 @@ static const char *details(const struct hh_reply *reply, struct arena *arena)
 {
 	const json_t *errors = json_object_get(reply->json, "errors");
 	const char *request_id = hh_text(reply->json, "request_id");
+	const char *fields = about_fields(reply->json, arena);
 	json_t *object;
 	char *text;
 	const char *kept = NULL;
@@ -117,7 +142,7 @@ static const char *details(const struct hh_reply *reply, struct arena *arena)
 	if (object == NULL)
 		return NULL;
 	set_text(object, "request_id", request_id[0] != '\0' ? request_id : reply->request_id);
-	set_text(object, "description", description(reply->json));
+	set_text(object, "description", fields[0] != '\0' ? fields : description(reply->json));
 	set_text(object, "captcha_url", url_of(reply->json, "captcha_url"));
 	set_text(object, "fallback_url", url_of(reply->json, "fallback_url"));
 	text = dump(object, json_is_array(errors) ? errors : NULL);

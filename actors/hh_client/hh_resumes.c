@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "actors/hh_client/hh_choice.h"
 #include "actors/hh_client/hh_own.h"
 
 #define OVERLOADED_MS 1000
@@ -19,13 +20,6 @@ void hh_own_refuse_call(struct actor_call *call, int rc)
 	else
 		actor_refuse_until(call, ERR_OVERLOADED, OVERLOADED_MS,
 				   "too many requests wait for HH");
-}
-
-bool hh_resume_id_fits(const char *id)
-{
-	return id[0] != '\0' &&
-	       strspn(id, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_") ==
-		       strlen(id);
 }
 
 static void on_listed(void *context, const struct hh_own_result *result)
@@ -89,7 +83,7 @@ void hh_resumes_get(struct hh_work *work, struct actor_call *call, const struct 
 	const char *path = arena_printf(actor_call_arena(call), "/resumes/%s", ref->id);
 	int rc = -ENOMEM;
 
-	if (!hh_resume_id_fits(ref->id)) {
+	if (!hh_choice_id_fits(ref->id)) {
 		actor_refuse(call, ERR_NOT_FOUND, "id", "HH's ids are letters and digits");
 		return;
 	}
