@@ -191,6 +191,45 @@ static void tells_how_many_turns_a_newcomer_waits(void **state)
 	assert_int_equal(hh_queue_turns(&queue, HH_BACKGROUND), 8); /* three before each turn */
 }
 
+static struct item *push_own(const char *user, const char *name)
+{
+	items[used].entry.own = true;
+	return push(HH_INTERACTIVE, user, name);
+}
+
+static void what_has_its_own_token_can_go_alone(void **state)
+{
+	(void)state;
+	push(HH_INTERACTIVE, "a", "a1");
+	push_own("a", "a2");
+	push(HH_INTERACTIVE, "b", "b1");
+	push_own("c", "c1");
+	push_own("a", "a3");
+	push(HH_BACKGROUND, "d", "d1");
+	assert_int_equal(hh_queue_count_own(&queue), 3);
+	assert_string_equal(((struct item *)hh_queue_pop_own(&queue))->name, "a2");
+	assert_string_equal(((struct item *)hh_queue_pop_own(&queue))->name,
+			    "c1"); /* a's turn is over */
+	assert_string_equal(((struct item *)hh_queue_pop_own(&queue))->name, "a3");
+	assert_null(hh_queue_pop_own(&queue));
+	assert_int_equal(hh_queue_count_own(&queue), 0);
+	assert_order("b1 a1 d1");
+}
+
+static void own_ones_are_counted_wherever_they_leave(void **state)
+{
+	struct item *first = push_own("a", "a1");
+
+	(void)state;
+	push_own("a", "a2");
+	hh_queue_remove(&first->entry);
+	assert_int_equal(hh_queue_count_own(&queue), 1);
+	assert_int_equal(hh_queue_push_front(&queue, HH_INTERACTIVE, "a", &first->entry), 0);
+	assert_int_equal(hh_queue_count_own(&queue), 2);
+	assert_order("a1 a2");
+	assert_int_equal(hh_queue_count_own(&queue), 0);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -206,6 +245,8 @@ int main(void)
 		TEST(the_last_of_a_user_can_be_removed_and_another_added),
 		TEST(refuses_beyond_the_bound_of_a_class),
 		TEST(tells_how_many_turns_a_newcomer_waits),
+		TEST(what_has_its_own_token_can_go_alone),
+		TEST(own_ones_are_counted_wherever_they_leave),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

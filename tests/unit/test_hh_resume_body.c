@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "actors/hh_client/hh_choice.h"
 #include "actors/hh_client/hh_cv.h"
 #include "actors/hh_client/hh_resume_body.h"
 #include "actors/hh_client/hh_role.h"
@@ -476,6 +477,35 @@ static void a_numbered_title_keeps_the_limit(void **state)
 	json_decref(numbered);
 }
 
+static const char list[] =
+	"{\"items\":["
+	"{\"id\":\"two\",\"title\":\"Юрист (2)\",\"status\":{\"id\":\"published\"}},"
+	"{\"id\":\"new\",\"title\":\"ЮРИСТ\",\"status\":{\"id\":\"not_published\"}},"
+	"{\"id\":\"old\",\"title\":\"юрист \",\"status\":{\"id\":\"published\"}},"
+	"{\"id\":\"../x\",\"title\":\"Юрист\",\"status\":{\"id\":\"published\"}},"
+	"{\"id\":7,\"title\":null},{\"id\":\"c\",\"title\":\"Повар\"},null,[]]}";
+
+static void the_best_of_a_users_resumes_is_chosen(void **state)
+{
+	json_t *resumes = parse(list);
+	struct hh_choice choice = {.title = "Юрист"};
+
+	(void)state;
+	assert_string_equal(hh_choice_best(&choice, resumes), "old");
+	assert_false(hh_choice_title_lost(&choice, resumes));
+	choice.not_ids[0] = "old";
+	assert_string_equal(hh_choice_best(&choice, resumes), "new");
+	assert_true(hh_choice_title_lost(&choice, resumes));
+	choice.not_ids[1] = "new";
+	assert_string_equal(hh_choice_best(&choice, resumes), "two");
+	choice.not_ids[0] = "two";
+	choice.title = "Водитель";
+	assert_null(hh_choice_best(&choice, resumes));
+	assert_false(hh_choice_title_lost(&choice, resumes));
+	assert_null(hh_choice_best(&choice, NULL));
+	json_decref(resumes);
+}
+
 /* --- limits and hostility --- */
 
 /* members with %s replaced by n times "ы". */
@@ -670,6 +700,7 @@ int main(void)
 		cmocka_unit_test(a_title_has_its_role),
 		cmocka_unit_test(titles_are_the_same_without_their_case),
 		cmocka_unit_test(a_numbered_title_keeps_the_limit),
+		cmocka_unit_test(the_best_of_a_users_resumes_is_chosen),
 		cmocka_unit_test(what_is_too_long_is_cut),
 		cmocka_unit_test(lists_are_cut),
 		cmocka_unit_test(no_type_of_value_hurts),
