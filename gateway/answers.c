@@ -157,6 +157,9 @@ void answer_refreshed(const struct route *route, const struct route_outcome *out
 
 /* --- applications --- */
 
+/* HH does not say when its daily limit ends. */
+#define LIMIT_RETRY_AFTER_S 3600
+
 static bool is_under_way(const struct application *a)
 {
 	static const char *const statuses[] = {"pending", "submitting", "rate_limited"};
@@ -218,7 +221,7 @@ static void answer_failed(const struct application *a, const struct route_outcom
 	};
 
 	http_error_answer(&said, answer);
-	answer->retry_after_s = 0;
+	answer->retry_after_s = answer->status == 429 ? LIMIT_RETRY_AFTER_S : 0;
 	free(details);
 }
 

@@ -234,6 +234,16 @@ void bridge_close(struct bridge *bridge)
 
 /* --- the thread's side --- */
 
+bool bridge_is_crowded(struct bridge *bridge)
+{
+	bool crowded;
+
+	(void)pthread_mutex_lock(&bridge->mutex);
+	crowded = bridge->open * 2 >= bridge->max;
+	(void)pthread_mutex_unlock(&bridge->mutex);
+	return crowded;
+}
+
 static enum msg_error hand_over(struct bridge_job *job)
 {
 	struct bridge *bridge = job->bridge;

@@ -64,6 +64,10 @@ struct bridge {
 int bridge_open(struct bridge *bridge, struct actor *self, size_t max)
 	__attribute__((warn_unused_result));
 
+/* [any] Whether half of what may wait at once does: then nobody should wait for what can be asked
+ * for later. */
+bool bridge_is_crowded(struct bridge *bridge);
+
 /* [any] A new job, NULL when out of memory. */
 struct bridge_job *bridge_job_new(struct bridge *bridge);
 

@@ -170,6 +170,8 @@ static bool step_request(struct exchange *x)
 		.flags = job->route->flags,
 		.who = x->asks_who ? &x->who : NULL,
 		.trusted = job->trusted,
+		.hurry = (job->route->flags & ROUTE_WAITS) != 0 &&
+			 bridge_is_crowded(x->door->bridge),
 		.idempotency_key = mg_get_header(x->conn, "Idempotency-Key"),
 		.path_params = x->match.params,
 		.path_param_count = x->match.param_count,

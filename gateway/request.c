@@ -286,6 +286,8 @@ int request_assemble(const struct record *record, const struct request_parts *pa
 		rc = respell(record, object);
 	if (rc == 0)
 		rc = json_object_update(object, outer) < 0 ? -ENOMEM : 0;
+	if (rc == 0 && parts->hurry)
+		rc = json_object_set_new(object, "wait_ms", json_integer(0)) < 0 ? -ENOMEM : 0;
 	if (rc == 0)
 		rc = set_who(record, parts, object, problem);
 	if (rc == 0)

@@ -24,6 +24,7 @@ struct request_parts {
 	unsigned flags;		     /* of the route */
 	const struct identity *who;  /* what the headers say; NULL: the route does not ask */
 	bool trusted;		     /* the caller knows the secret */
+	bool hurry;		     /* wait_ms is 0, whatever was asked for */
 	const char *idempotency_key; /* the header, which goes before all else; NULL: none */
 	const struct uri_param *path_params;
 	size_t path_param_count;

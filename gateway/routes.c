@@ -109,7 +109,7 @@ const struct route routes[] = {
 	{ "GET",    "/api/hh/resumes",                MSG_RESUMES_LIST,       HH_TIMEOUT_MS,     PERSON,                     answer_success },
 	{ "GET",    "/api/hh/resumes/:id",            MSG_RESUME_GET,         HH_TIMEOUT_MS,     PERSON,                     answer_success },
 
-	{ "POST",   "/api/applications/submit",       MSG_APPLICATION_SUBMIT, SUBMIT_TIMEOUT_MS, ROUTE_BODY | ACTS_OR_NAMES, answer_submitted },
+	{ "POST",   "/api/applications/submit",       MSG_APPLICATION_SUBMIT, SUBMIT_TIMEOUT_MS, ROUTE_BODY | ROUTE_WAITS | ACTS_OR_NAMES, answer_submitted },
 	{ "GET",    "/api/applications",              MSG_APPLICATIONS_LIST,  TIMEOUT_MS,        ACTS_OR_NAMES,              answer_success },
 	{ "GET",    "/api/applications/:id",          MSG_APPLICATION_GET,    TIMEOUT_MS,        ACTS_OR_NAMES,              answer_application },
 	{ "POST",   "/api/applications/:id/retry",    MSG_APPLICATION_RETRY,  TIMEOUT_MS,        ACTS_OR_NAMES,              answer_application },

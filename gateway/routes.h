@@ -35,6 +35,7 @@ enum route_flags {
 			   * name no user. Alone: the headers count if the request names nobody */
 	ROUTE_NEEDS_ACCOUNT = 32, /* and 401 where nobody is named and no token of HH is given */
 
+	ROUTE_WAITS = 128, /* the message's wait_ms may be 0: that is what it is when many wait */
 	ROUTE_ISSUES = 64, /* is answered with a session's token: refused where there is no key */
 };
 

@@ -1,8 +1,9 @@
 """The gateway alone: applications, limits and queues, as the BFF asks for them."""
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from support.gateway import USER, answers, refused
+from support.gateway import USER, answers, refused, settings
 from support.harness import NO_ANSWER, Refuse
 
 OTHER = "11111111-5c1f-4c3e-8a2b-0123456789ab"
@@ -73,6 +74,7 @@ def test_an_application_that_failed_says_why(gateway, error, status):
     assert (answer[0], answer[2]["success"], answer[2]["error"]) == (status, False, error)
     assert answer[2]["details"] == {"description": "in words", "job_id": ID, "idempotency_key": "k"}
     assert answer[2]["message"] == "in words" and answer[2]["message_ru"]
+    assert answer[1]["Retry-After"] == ("3600" if error == "limit_exceeded" else None)
 
 
 def test_hhs_own_details_are_handed_on(gateway):
@@ -123,6 +125,25 @@ def test_the_idempotency_key_may_be_a_header(gateway):
     assert submitted(gateway, body, **headers)[1]["idempotency_key"] == "from-header"
     answer, _ = submitted(gateway, X_Session_Id=USER, Idempotency_Key="k" * 129)
     refused(answer, 400, "bad_request", "idempotency_key")
+
+
+@settings(HTTP_THREADS=4)
+def test_nobody_waits_for_an_outcome_when_many_do(gateway):
+    answers(gateway, "submitter", "applications.submit", NO_ANSWER)
+    body = {"job_external_id": "93", "wait_ms": 5000}
+    peer = gateway.peers["submitter"]
+
+    def submit():
+        return gateway.ask("POST", SUBMIT, body, X_Session_Id=USER)
+    with ThreadPoolExecutor(3) as pool:
+        rest = []
+        for count in range(1, 4):
+            rest.append(pool.submit(submit))
+            peer.wait_received("applications.submit", count)
+        assert [r.body["wait_ms"] for r in peer.log] == [5000, 5000, 0]
+        for request in peer.received():
+            request.reply(APPLICATION)
+        assert {one.result()[0] for one in rest} == {200}
 
 
 def test_an_application_is_read_and_retried(gateway):
