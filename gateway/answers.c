@@ -132,13 +132,23 @@ static void answer_session(const struct route_outcome *outcome, struct answer *a
 	free(jwt);
 }
 
+/* Whether it was HH that said no, to what the caller gave us for it. */
+static bool hh_said_no(enum msg_error error)
+{
+	const int status = error_http_status(error);
+
+	return error == ERR_HH_AUTH || error == ERR_HH_REFUSED || status == 401 || status == 403;
+}
+
 void answer_connected(const struct route *route, const struct route_outcome *outcome,
 		      struct answer *answer)
 {
 	const struct account_connected *connected = outcome->body;
 	char *text = reply_text(route, outcome, answer);
 
-	if (text != NULL && connected->user_id != NULL)
+	if (text == NULL && hh_said_no(outcome->error) && answer->status >= 500)
+		answer->status = 401;
+	else if (text != NULL && connected->user_id != NULL)
 		answer_session(outcome, answer);
 	else if (text != NULL)
 		answer_set_merged(answer, 200, "{\"success\":true", text);
@@ -148,10 +158,8 @@ void answer_connected(const struct route *route, const struct route_outcome *out
 void answer_refreshed(const struct route *route, const struct route_outcome *outcome,
 		      struct answer *answer)
 {
-	const int status = error_http_status(outcome->error);
-
 	answer_success(route, outcome, answer);
-	if (outcome->error == ERR_HH_AUTH || status == 401 || status == 403)
+	if (hh_said_no(outcome->error))
 		answer->status = 400;
 }
 

@@ -18,7 +18,8 @@ route_answer_fn answer_application;
 /* How the server is. */
 route_answer_fn answer_health;
 
-/* A login at HH came to its end: with a session its token, without one the tokens of HH. */
+/* A login at HH came to its end: with a session its token, without one the tokens of HH. A code
+ * that HH does not take is a 401. */
 route_answer_fn answer_connected;
 
 /* A pair of HH's tokens was refreshed. A pair that HH does not take is the caller's mistake: 400.

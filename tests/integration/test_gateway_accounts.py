@@ -85,6 +85,17 @@ def test_redirect(gateway):
     assert [r.body for r in gateway.peers["hh_client"].log] == [{}, {"user_id": USER}, {}]
 
 
+def test_who_comes_with_what_has_expired_may_log_in_again(gateway):
+    answers(gateway, "hh_client", "accounts.redirect", {"url": "https://hh.ru/x", "state": "s"})
+    old = f"Bearer {token(issued=int(time.time()) - 4000)}"
+    for headers in ({"Authorization": old}, {"Authorization": old, "X_Session_Id": USER},
+                    {"Authorization": "Basic x"}, {"X_Session_Id": "none"},
+                    {"Authorization": f"Bearer {token()}", "secret": None}):
+        assert gateway.ask("GET", "/auth/hh/redirect", **headers)[0] == 200
+    assert [r.body for r in gateway.peers["hh_client"].log] == [{}, {"user_id": USER}, {}, {},
+                                                                {"user_id": USER}]
+
+
 def test_a_callback_with_a_session_gives_its_token(gateway):
     now = int(time.time())
     answers(gateway, "hh_client", "accounts.connect",
@@ -114,7 +125,8 @@ def test_a_browser_that_knows_no_secret_is_not_trusted(gateway):
 
 
 @pytest.mark.parametrize("error, status", [("unauthorized", 401), ("forbidden", 403),
-                                           ("hh_closed", 403), ("unavailable", 503)])
+                                           ("hh_closed", 403), ("hh_refused", 401), ("hh_auth", 401),
+                                           ("hh_captcha", 502), ("unavailable", 503)])
 def test_a_callback_that_fails(gateway, error, status):
     answers(gateway, "hh_client", "accounts.connect", Refuse(error, "no"))
     refused(gateway.ask("GET", f"{CALLBACK}?code=C"), status, error)
@@ -137,7 +149,8 @@ def test_refresh(gateway):
     assert gateway.peers["hh_client"].log[0].body == {"refresh_token": "APPLr"}
 
 
-@pytest.mark.parametrize("error", ["hh_login_required", "hh_auth", "bad_request", "forbidden"])
+@pytest.mark.parametrize("error", ["hh_login_required", "hh_auth", "hh_refused", "bad_request",
+                                   "forbidden"])
 def test_a_refresh_that_hh_refuses_is_400(gateway, error):
     answers(gateway, "hh_client", "accounts.refresh", Refuse(error, "token not found"))
     refused(gateway.ask("POST", "/auth/hh/refresh", {"refresh_token": "x"}), 400, error)
