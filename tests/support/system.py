@@ -139,6 +139,7 @@ class System:
             "HH_BASE_URL": simulator.url, "HH_OAUTH_URL": simulator.url,
             "HH_TOKEN_URL": f"{simulator.url}/token",
             "HH_CLIENT_ID": "demo", "HH_CLIENT_SECRET": "demo-secret",
+            "HH_REDIRECT_URI": "http://localhost:4000/auth/hh/callback",  # nobody goes there
             "HH_USER_AGENT": "UllGetTheJobTests/1.0 (tests@localhost.test)",
             "PORT": "0", "WS_PORT": "0", "ZMQ_PORT": "0",
             "RUN_DIR": str(self.run_dir), "HH_MAX_RPS": "200",
