@@ -11,7 +11,12 @@
 
 #include "proto/catalogue.h"
 
-#define HH_CV_DATE_SIZE 11 /* YYYY-MM-DD and a NUL */
+#define HH_CV_DATE_SIZE	 11 /* YYYY-MM-DD and a NUL */
+
+/* Keys under which the person's name may be. */
+#define HH_CV_FIRST_NAME "first_name|firstName"
+#define HH_CV_LAST_NAME	 "last_name|lastName|surname"
+#define HH_CV_FULL_NAME	 "full_name|fullName|name"
 
 /* The first of the keys (separated by '|') whose value is text that is not blank, or the name of an
  * object; NULL: none. Borrowed from object. */

@@ -446,21 +446,25 @@ static void make(struct hh_ensure *e)
 static void on_person(void *context, const struct hh_own_result *result)
 {
 	struct hh_ensure *e = context;
-	static const char *const keys[] = {"first_name", "last_name"};
+	static const char *const keys[][2] = {{"first_name", HH_CV_FIRST_NAME},
+					      {"last_name", HH_CV_LAST_NAME}};
 
 	if (result->failure != NULL) {
 		refuse_with(e, result->failure);
 		return;
 	}
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
-		(void)json_object_set(e->cv, keys[i], json_object_get(result->json, keys[i]));
+		if (hh_cv_text(e->cv, keys[i][1]) == NULL)
+			(void)json_object_set(e->cv, keys[i][0],
+					      json_object_get(result->json, keys[i][0]));
 	make(e);
 }
 
 static void make_first(struct hh_ensure *e)
 {
-	if (hh_cv_text(e->cv, "first_name|firstName|full_name|fullName|name") != NULL &&
-	    hh_cv_text(e->cv, "last_name|lastName|surname|full_name|fullName|name") != NULL)
+	if (hh_cv_text(e->cv, HH_CV_FULL_NAME) != NULL ||
+	    (hh_cv_text(e->cv, HH_CV_FIRST_NAME) != NULL &&
+	     hh_cv_text(e->cv, HH_CV_LAST_NAME) != NULL))
 		make(e);
 	else
 		ask(e, &person_kind, HH_GET, "/me", on_person);

@@ -92,7 +92,7 @@ void hh_own_dress(struct hh_own *own, struct hh_http_request *http)
 void hh_own_answered(struct hh_request *request, long status)
 {
 	request->own->answered = true;
-	request->own->sent = request->written && (status < 400 || status > 499);
+	request->own->sent = request->written && (status < 300 || status > 499);
 }
 
 struct hh_judgement hh_own_judge(const struct hh_own *own, const struct hh_reply *reply)
@@ -101,6 +101,15 @@ struct hh_judgement hh_own_judge(const struct hh_own *own, const struct hh_reply
 }
 
 /* --- asking --- */
+
+/* Whether a header can carry it. */
+static bool token_fits(const char *token)
+{
+	for (const char *p = token; *p != '\0'; p++)
+		if (*p <= ' ' || *p > '~')
+			return false;
+	return true;
+}
 
 static struct hh_own *own_new(const struct hh_own_want *want)
 {
@@ -143,7 +152,8 @@ int hh_own_ask(struct hh_work *work, const struct hh_own_want *want)
 	}
 	rc = hh_request_join(request, want->call, HH_INTERACTIVE, false);
 	if (rc == 0)
-		rc = own->given ? hh_request_queue(request, false) : -ENOENT;
+		rc = own->given && token_fits(own->token) ? hh_request_queue(request, false)
+							  : -ENOENT;
 	if (rc < 0) {
 		hh_request_free(request);
 		return rc;

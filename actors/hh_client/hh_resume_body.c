@@ -119,10 +119,10 @@ static void put_split_names(json_t *body, const char *full)
 
 static void put_names(json_t *body, const json_t *cv)
 {
-	const char *full = hh_cv_text(cv, "full_name|fullName|name");
+	const char *full = hh_cv_text(cv, HH_CV_FULL_NAME);
 
-	put(body, "first_name", name_part(cv, "first_name|firstName"));
-	put(body, "last_name", name_part(cv, "last_name|lastName|surname"));
+	put(body, "first_name", name_part(cv, HH_CV_FIRST_NAME));
+	put(body, "last_name", name_part(cv, HH_CV_LAST_NAME));
 	put(body, "middle_name", name_part(cv, "middle_name|middleName|patronymic"));
 	if (json_object_get(body, "first_name") == NULL &&
 	    json_object_get(body, "last_name") == NULL && full != NULL)

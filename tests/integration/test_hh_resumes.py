@@ -148,6 +148,12 @@ def test_reads_are_repeated(hh, applicant):
     assert len(hh.requests("/resumes/mine")) == 3
 
 
+@pytest.mark.parametrize("token", ["USERX\r\nHost: elsewhere", "USER X", "ТОКЕН"])
+def test_a_token_that_no_header_can_carry_is_none(hh, client, token):
+    failed = failure(client.call_async("resumes.list", {"access_token": token}))
+    assert failed.code == "hh_login_required" and not hh.requests()
+
+
 def test_without_an_account_a_login_is_required(client):
     failed = failure(client.call_async("resumes.list", {}))
     assert failed.code == "hh_login_required"
@@ -244,6 +250,8 @@ def test_the_persons_name_comes_from_hh_where_the_cv_has_none(person):
     person.ensure(cv).result(60)
     [resume] = person.resumes()
     assert resume["content"]["first_name"] and resume["content"]["last_name"]
+    person.ensure({**cv, "title": "Юрист", "lastName": "Ли"}).result(60)
+    assert person.resumes()[1]["content"]["last_name"] == "Ли"
 
 
 def test_a_slow_hh_is_waited_for(hh, person):
