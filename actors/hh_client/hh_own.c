@@ -7,14 +7,17 @@
 
 #include "base/seal.h"
 
+#define OVERLOADED_MS 1000
+
 struct hh_own {
 	const struct hh_own_want *want; /* in the call's arena */
 	enum hh_purpose purpose;
 	char *token;
 	bool once;
-	bool given;    /* the token is the caller's: there is no other */
-	bool asking;   /* for the token */
-	bool again;    /* another token was asked for already */
+	bool given;  /* the token is the caller's: there is no other */
+	bool asking; /* for the token */
+	bool again;  /* another token was asked for already */
+	int64_t version;
 	bool answered; /* the last time that it was sent */
 	bool sent;     /* and what came leaves open whether HH did it */
 };
@@ -70,11 +73,74 @@ void hh_own_give(struct hh_own *own, const struct hh_reply *reply)
 	want.done(want.context, &result);
 }
 
+/* --- the token --- */
+
+static void refuse_and_free(struct hh_request *request, const struct failure *failure)
+{
+	hh_request_refuse_all(request, failure);
+	hh_request_free(request);
+}
+
+/* The keeper has answered; those who asked may have given up meanwhile. */
+static void on_token(void *context, const struct hh_user_token *token)
+{
+	struct hh_request *request = context;
+	struct hh_own *own = request->own;
+
+	own->asking = false;
+	if (request->waiters == NULL) {
+		hh_request_free(request);
+		return;
+	}
+	if (token->error != ERR_NONE) {
+		struct failure failure = {.error = error_code(token->error), .message = token->why};
+
+		if (token->wait_ms > 0)
+			failure.retry_after_ms = OPT_INT_OF(token->wait_ms);
+		refuse_and_free(request, &failure);
+		return;
+	}
+	seal_free(&own->token);
+	own->token = strdup(token->text);
+	own->version = token->version;
+	if (own->token == NULL || hh_request_queue(request, own->again) < 0) {
+		const struct failure failure = hh_work_failure(
+			ERR_OVERLOADED, "too many requests wait for HH", OVERLOADED_MS);
+
+		refuse_and_free(request, &failure);
+		return;
+	}
+	hh_work_pump_soon(request->work);
+}
+
+/* not_version: HH did not accept that one. */
+static int ask_token(struct hh_request *request, int64_t not_version)
+{
+	const struct hh_user_tokens *tokens = request->work->tokens;
+	int rc;
+
+	if (tokens == NULL || request->user[0] == '\0')
+		return -ENOENT;
+	rc = tokens->ask(tokens->keeper, request->user, not_version, on_token, request);
+	request->own->asking = rc == 0;
+	return rc;
+}
+
 bool hh_own_other_token(struct hh_request *request, const json_t *json)
 {
-	(void)request;
-	(void)json;
-	return false;
+	const struct hh_user_tokens *tokens = request->work->tokens;
+	struct hh_own *own = request->own;
+
+	if (own->given)
+		return false;
+	tokens->refused(tokens->keeper, request->user, own->version,
+			hh_names(json, "oauth", "token_expired"));
+	if (own->again || ask_token(request, own->version) < 0)
+		return false;
+	own->again = true;
+	request->in_flight = false;
+	request->work->count.retried++;
+	return true;
 }
 
 /* --- the request's life --- */
@@ -151,9 +217,10 @@ int hh_own_ask(struct hh_work *work, const struct hh_own_want *want)
 		return -ENOMEM;
 	}
 	rc = hh_request_join(request, want->call, HH_INTERACTIVE, false);
-	if (rc == 0)
-		rc = own->given && token_fits(own->token) ? hh_request_queue(request, false)
-							  : -ENOENT;
+	if (rc == 0 && !own->given)
+		rc = ask_token(request, 0);
+	else if (rc == 0)
+		rc = token_fits(own->token) ? hh_request_queue(request, false) : -ENOENT;
 	if (rc < 0) {
 		hh_request_free(request);
 		return rc;

@@ -12,6 +12,34 @@
 #include "actors/hh_client/hh_refusal.h"
 #include "actors/hh_client/hh_work.h"
 
+/* --- the users' tokens --- */
+
+struct hh_user_token {
+	enum msg_error error; /* ERR_NONE; ERR_HH_LOGIN_REQUIRED; else there is none for now */
+	const char *why;      /* of an error, in words */
+	int64_t wait_ms;      /* trying again may help after that; 0: not known */
+	const char *text;     /* the token */
+	int64_t version;      /* at least 1 */
+};
+
+/* Valid until the function returns. */
+typedef void hh_user_token_fn(void *context, const struct hh_user_token *token);
+
+/* Who keeps them. */
+struct hh_user_tokens {
+	/* Asks for a user's token that works; one that has expired is refreshed first. not_version: HH
+	 * did not accept that one, so another is wanted; 0: any. fn is called exactly once, never from
+	 * within, and not at all when the actor ends before. Returns 0, or a negative errno after which
+	 * fn is not called. */
+	int (*ask)(void *keeper, const char *user_id, int64_t not_version, hh_user_token_fn *fn,
+		   void *context);
+	/* HH did not accept that version; expired: for no other reason than its age. */
+	void (*refused)(void *keeper, const char *user_id, int64_t version, bool expired);
+	void *keeper;
+};
+
+/* --- asking --- */
+
 /* What became of it. Valid until the function that is told returns. */
 struct hh_own_result {
 	const struct failure *failure; /* NULL: HH did it */
@@ -40,7 +68,8 @@ struct hh_own_want {
 	void *context;
 };
 
-/* Returns 0, or -ENOMEM or -ENOSPC (too many wait), after which done is not called. */
+/* Returns 0, or a negative errno after which done is not called: -ENOENT (there is no token to act
+ * with), -ENOMEM, -ENOSPC (too many wait). */
 int hh_own_ask(struct hh_work *work, const struct hh_own_want *want)
 	__attribute__((warn_unused_result));
 
@@ -54,8 +83,8 @@ void hh_own_answered(struct hh_request *request, long status);
 
 struct hh_judgement hh_own_judge(const struct hh_own *own, const struct hh_reply *reply);
 
-/* The token was not accepted: sees to it that the request is repeated with another one. False: not
- * again. */
+/* The token was not accepted, as HH's answer says: sees to it that the request is repeated with
+ * another one. False: not again. */
 bool hh_own_other_token(struct hh_request *request, const json_t *json);
 
 /* Tells the caller. */

@@ -57,6 +57,7 @@ struct hh_waiter {
 };
 
 struct hh_own; /* of hh_own.h */
+struct hh_user_tokens;
 
 struct hh_request {
 	struct hh_flight flight; /* first; its key is path and query */
@@ -90,6 +91,7 @@ struct hh_work {
 	struct hh_queue queue;
 	struct hh_breaker breaker;
 	struct hh_token token;
+	const struct hh_user_tokens *tokens; /* of the users; NULL: none are kept */
 	struct hh_share share;
 	struct hh_request *requests; /* all */
 	struct actor_timer *pump;    /* when the next one may be sent */
