@@ -1,11 +1,11 @@
 /* hh_apply.c - see hh_apply.h. */
 #include "actors/hh_client/hh_apply.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "actors/hh_client/hh_own.h"
-#include "actors/hh_client/hh_resumes.h"
 #include "actors/hh_client/hh_words.h"
 #include "proto/codec.h"
 
@@ -51,7 +51,7 @@ static int ask_applied(struct errand *a, hh_own_done_fn *done)
 			     a->vacancy_id, PER_PAGE);
 
 	if (path == NULL)
-		return -1;
+		return -ENOMEM;
 	return hh_own_ask(a->work, &(struct hh_own_want){
 					   .kind = &applied_kind,
 					   .call = a->call,
@@ -94,7 +94,7 @@ static struct errand *errand_new(struct hh_work *work, struct actor_call *call,
 	}
 	a = arena_alloc(actor_call_arena(call), sizeof(*a));
 	if (a == NULL) {
-		hh_own_refuse_call(call, -1);
+		hh_own_refuse_call(call, -ENOMEM);
 		return NULL;
 	}
 	a->work = work;

@@ -1,22 +1,27 @@
 /* hh_client.c - everything that talks to HH; everybody else speaks of vacancies.
  *
- * Answers  JOBS_SEARCH (somebody waits), JOBS_FETCH_PAGE (a scheduled search), JOBS_GET, HH_STATE
+ * Answers  JOBS_SEARCH (somebody waits), JOBS_FETCH_PAGE (a scheduled search), JOBS_GET, HH_STATE;
+ *          on behalf of a user RESUMES_LIST, RESUME_GET, RESUME_ENSURE, HH_APPLY, HH_APPLIED
  * Calls    store, for the application's token, which all nodes share
  * Owns     the budget of requests, the circuit breaker, pages that were answered lately; a new
  *          generation starts with an empty window, a closed circuit and no pages. The token lies in
  *          the store.
  * Never    sends more than HH_MAX_RPS, follows a redirect, reads more than 8 MiB of an answer, logs
- *          a token.
+ *          a token, shares a user's answer with another, applies twice by itself.
  *
  *   hh_client.c               messages to requests
  *   hh_work, hh_request, hh_answer   a request's life: join, turn, send, judge, try again, answer
- *   hh_token                  what they are asked with
+ *   hh_own                    the same on behalf of a user, with his token
+ *   hh_resumes, hh_ensure, hh_apply   what is done for a user
+ *   hh_token                  what searches are asked with
  *   hh_http                   libcurl on the loop
  *   hh_queue, hh_pace         whose turn, and when            \
  *   hh_retry, hh_failure      what an answer means            |  pure: no clock, no socket of
  *   hh_query                  a search as a query string      |  their own
  *   hh_vacancy, hh_html       a vacancy as a job              |
- *   hh_share                  one request for many            /
+ *   hh_share                  one request for many            |
+ *   hh_refusal                what it means to a user         |
+ *   hh_cv, hh_resume_body, hh_resume_life, hh_role, hh_words, hh_choice   a CV as a resume   /
  *
  * A new kind of request is a struct hh_kind and a handler here; one that needs a user's own token
  * is asked with hh_own_ask().

@@ -21,7 +21,6 @@
 #include "actors/hh_client/hh_cv.h"
 #include "actors/hh_client/hh_own.h"
 #include "actors/hh_client/hh_resume_body.h"
-#include "actors/hh_client/hh_resumes.h"
 #include "actors/hh_client/hh_words.h"
 #include "base/clock.h"
 

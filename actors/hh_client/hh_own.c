@@ -43,9 +43,10 @@ bool hh_own_asking(const struct hh_own *own)
 
 /* --- the caller --- */
 
+/* While it is under way it may be written at any moment. */
 static bool open_whether_done(const struct hh_request *request)
 {
-	return request->own->answered ? request->own->sent : request->in_flight && request->written;
+	return request->own->answered ? request->own->sent : request->in_flight;
 }
 
 void hh_own_refuse(struct hh_request *request, const struct failure *failure)
@@ -228,4 +229,13 @@ int hh_own_ask(struct hh_work *work, const struct hh_own_want *want)
 	hh_work_keep_sweeping(work);
 	hh_work_pump_soon(work);
 	return 0;
+}
+
+void hh_own_refuse_call(struct actor_call *call, int rc)
+{
+	if (rc == -ENOENT)
+		actor_refuse(call, ERR_HH_LOGIN_REQUIRED, NULL, "there is no account to act with");
+	else
+		actor_refuse_until(call, ERR_OVERLOADED, OVERLOADED_MS,
+				   "too many requests wait for HH");
 }

@@ -73,6 +73,9 @@ struct hh_own_want {
 int hh_own_ask(struct hh_work *work, const struct hh_own_want *want)
 	__attribute__((warn_unused_result));
 
+/* Answers call when hh_own_ask() returned rc. */
+void hh_own_refuse_call(struct actor_call *call, int rc);
+
 /* --- for the request's life: hh_work.h --- */
 
 /* Puts method, body and token into http. The token is borrowed. */

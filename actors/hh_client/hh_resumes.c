@@ -8,19 +8,8 @@
 #include "actors/hh_client/hh_choice.h"
 #include "actors/hh_client/hh_own.h"
 
-#define OVERLOADED_MS 1000
-
 static const struct hh_kind list_kind = {.name = "resumes"};
 static const struct hh_kind get_kind = {.name = "resume"};
-
-void hh_own_refuse_call(struct actor_call *call, int rc)
-{
-	if (rc == -ENOENT)
-		actor_refuse(call, ERR_HH_LOGIN_REQUIRED, NULL, "there is no account to act with");
-	else
-		actor_refuse_until(call, ERR_OVERLOADED, OVERLOADED_MS,
-				   "too many requests wait for HH");
-}
 
 static void on_listed(void *context, const struct hh_own_result *result)
 {

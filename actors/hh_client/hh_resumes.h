@@ -8,7 +8,4 @@
 void hh_resumes_list(struct hh_work *work, struct actor_call *call, const struct acting *acting);
 void hh_resumes_get(struct hh_work *work, struct actor_call *call, const struct resume_ref *ref);
 
-/* Answers call when hh_own_ask() failed with rc. */
-void hh_own_refuse_call(struct actor_call *call, int rc);
-
 #endif

@@ -10,7 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from support.hh import Hh, HhClient, failure  # noqa: E402
+from support.hh import Hh, HhClient, OddServer, failure, send  # noqa: E402
 from support.system import wait_for  # noqa: E402
 
 CV = {"title": "Программист C", "first_name": "Вера", "last_name": "Соколова",
@@ -311,6 +311,119 @@ def test_a_bad_day_at_hh_ends_well(hh, person):
         except Exception as error:  # what time may mend is for the caller to try again
             assert getattr(error, "code", "") == "unavailable", error
     assert [r["id"] for r in person.resumes()] == [made["resume_id"]]
+
+
+def test_a_stop_in_the_middle_leaves_nothing_behind(hh):
+    hh.control("settings", {"readable_after_s": 30})
+    with HhClient(hh) as client:
+        client.start()
+        person = Person(hh, client)
+        calls = [person.ensure() for _ in range(3)]
+        wait_for(lambda: any(r["path"].endswith("/status") for r in hh.requests()), 20, "a look")
+        client.stop()
+    assert not any(call.done() for call in calls)  # idempotent: the next generation has them
+
+
+# --- an HH that is odd -----------------------------------------------------------------------------
+
+class OddHh(OddServer):
+    """Answers from a table {"POST /negotiations": (status, body, headers)}; else 404."""
+
+    def __init__(self, table):
+        super().__init__(self.from_table)
+        self.table, self.asked = table, []
+
+    def from_table(self, handler):
+        what = f"{handler.command} {handler.path.split('?')[0]}"
+        self.asked.append(what)
+        status, body, headers = self.table.get(what, (404, {"errors": [{"type": "not_found"}]}, {}))
+        raw = b"" if body is None else json.dumps(body).encode()
+        send(handler, raw, status, **headers)
+
+
+def ask_odd(table, method, **body):
+    """What hh_client says when HH answers like that."""
+    with OddHh(table) as odd, HhClient(odd) as client:
+        client.start()
+        acting = {"user_id": str(uuid.uuid4()), "access_token": "USERTOKEN"}
+        call = client.call_async(method, {**acting, **body}, ttl_ms=20000)
+        try:
+            return call.result(30), odd.asked
+        except Exception as error:
+            return error, odd.asked
+
+
+APPLY = {"vacancy_id": "7", "resume_id": "abc"}
+LISTED = {"items": [{"id": "1", "vacancy": {"id": "8"}}, {"id": "2", "vacancy": None}, None,
+                    {"id": "3", "vacancy": {"id": "7"}, "resume": None}]}
+
+
+def test_an_applications_id_may_be_in_the_body():
+    answer, _ = ask_odd({"POST /negotiations": (201, {"id": "45"}, {})}, "hh.apply", **APPLY)
+    assert answer == {"negotiation_id": "45"}
+
+
+def test_an_applications_id_may_be_in_the_list_only():
+    answer, asked = ask_odd({"POST /negotiations": (201, None, {}),
+                             "GET /negotiations": (200, LISTED, {})}, "hh.apply", **APPLY)
+    assert answer == {"negotiation_id": "3"}
+    assert asked == ["POST /negotiations", "GET /negotiations"]
+
+
+def test_an_application_without_any_id_is_left_open():
+    failed, _ = ask_odd({"POST /negotiations": (201, None, {}),
+                         "GET /negotiations": (200, {"items": []}, {})}, "hh.apply", **APPLY)
+    assert failed.code == "unavailable" and details(failed)["sent"] is True
+
+
+@pytest.mark.parametrize("location", [None, "/negotiations/1", "javascript:alert(1)"])
+def test_an_address_that_is_none_is_not_given(location):
+    headers = {} if location is None else {"Location": location}
+    failed, asked = ask_odd({"POST /negotiations": (303, None, headers)}, "hh.apply", **APPLY)
+    assert failed.code == "hh_refused" and details(failed)["sent"] is False
+    assert asked == ["POST /negotiations"]
+
+
+def test_a_redirect_is_not_followed():
+    failed, asked = ask_odd({"POST /negotiations": (302, None, {"Location": "/elsewhere"})},
+                            "hh.apply", **APPLY)
+    assert failed.code == "hh_refused" and asked == ["POST /negotiations"]
+
+
+STATUS = {"status": {"id": "published"}, "blocked": False, "progress": {"mandatory": []}}
+
+
+@pytest.mark.parametrize("body, headers", [({"id": "abc"}, {}), (None, {"Location": "/resumes/abc?host=hh.ru"}),
+                                           (None, {"Location": "https://api.hh.ru/resumes/abc"})])
+def test_a_new_resumes_id_comes_from_the_location_or_the_body(body, headers):
+    answer, _ = ask_odd({"GET /resumes/mine": (200, {"items": []}, {}),
+                         "POST /resumes": (201, body, headers),
+                         "GET /resumes/abc/status": (200, STATUS, {})},
+                        "resumes.ensure", customized_cv=json.dumps(CV))
+    assert answer == {"resume_id": "abc", "created": True}
+
+
+def test_a_refusal_to_publish_what_has_all_is_incomplete():
+    draft = {**STATUS, "status": {"id": "not_published"}}
+    failed, asked = ask_odd({"GET /resumes/abc/status": (200, draft, {}),
+                             "POST /resumes/abc/publish": (400, {"description": "Can't publish resume",
+                                                                "errors": [{"type": "bad_request"}]}, {})},
+                            "resumes.ensure", customized_cv=json.dumps({"hh_resume_id": "abc"}))
+    assert failed.code == "resume_incomplete" and asked.count("POST /resumes/abc/publish") == 1
+
+
+@pytest.mark.parametrize("odd", [{}, {"status": None, "progress": []}, {"status": {"id": 7}, "progress": {
+    "mandatory": [None, 7, {"id": None}, {"id": "x" * 5000}]}}])
+def test_an_odd_status_ends(odd):
+    failed, _ = ask_odd({"GET /resumes/abc/status": (200, odd, {})},
+                        "resumes.ensure", customized_cv=json.dumps({"hh_resume_id": "abc"}))
+    assert failed.code == "resume_incomplete"
+
+
+@pytest.mark.parametrize("odd", [{"items": None}, {"items": {}}, {}])
+def test_a_list_that_is_none_is_no_list(odd):
+    failed, _ = ask_odd({"GET /resumes/mine": (200, odd, {})}, "resumes.list")
+    assert failed.code == "unavailable"
 
 
 # --- applying --------------------------------------------------------------------------------------

@@ -149,6 +149,12 @@ class Handler(BaseHTTPRequestHandler):
         self.server.seen.append((self.path, dict(self.headers)))
         self.server.answer(self)
 
+    def do_POST(self):
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.do_GET()
+
+    do_PUT = do_POST
+
     def log_message(self, *_):
         pass
 
