@@ -12,6 +12,7 @@ extern const struct actor_spec hh_client_spec;
 extern const struct actor_spec broadcaster_spec;
 extern const struct actor_spec fetcher_spec;
 extern const struct actor_spec scheduler_spec;
+extern const struct actor_spec submitter_spec;
 extern const struct actor_spec door_spec;
 extern const struct actor_spec gateway_spec;
 

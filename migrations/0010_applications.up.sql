@@ -242,6 +242,9 @@ begin
 		where person = any (people) and person not in (select person from later);
 	end if;
 
+	if refused <> '{}' then
+		perform applications_ring(); -- somebody may wait for what becomes of it
+	end if;
 	for one in select * from applications where id = any (claimed || refused) order by user_id loop
 		if one.id = any (paid || refused) then
 			perform tell_rate_limit(one.user_id, one.person, 'application', p_capacity,

@@ -26,6 +26,7 @@ static const struct child_spec children[] = {
 	  .template = &fetcher, .max_restarts = 5, .period_ms = 60000, .max_failed_starts = 10,
 	  .max_children = 1000, .max_starting = 32 },
 	{ "scheduler",	 "scheduler",	RESTART_PERMANENT, 5000, 30000, 2500,	   512,	true,  .secrets = { NULL } },
+	{ "submitter",	 "submitter",	RESTART_PERMANENT, 5000, 30000, 2500,	   512,	false, .secrets = { NULL } },
 	{ "door",	 "door",	RESTART_PERMANENT, 5000, 30000, 2500,	   512,	false, .secrets = { NULL } },
 	{ "gateway",	 "gateway",	RESTART_PERMANENT, 8000, 30000, 2500,	   2048, false, .secrets = { "ORCHESTRATOR_SECRET", "SECRET_KEY_BASE" } },
 	{ .name = NULL },

@@ -4,8 +4,8 @@ import threading
 import pytest
 from support.system import Door, wait_for
 
-ACTORS = ["store", "telemetry", "rate_limiter", "hh_client", "broadcaster", "scheduler", "door",
-          "gateway"]
+ACTORS = ["store", "telemetry", "rate_limiter", "hh_client", "broadcaster", "scheduler",
+          "submitter", "door", "gateway"]
 
 
 class Searcher(threading.Thread):

@@ -168,3 +168,16 @@ class Fake:
             request.refuse(**answer.body)
         else:
             request.reply(answer)
+
+
+class Neighbour(Fake):
+    """A real actor in the same run directory, as the one under test is told of it: up(generation) and
+    down() say what happened."""
+
+    def _up(self, generation):
+        self.generation, self.is_up = generation or self.generation + 1, True
+        self.actor._tell(self.name)
+
+    def _down(self, reason):
+        self.is_up = False
+        self.actor._tell(self.name, reason)

@@ -29,7 +29,8 @@ from pathlib import Path
 import msgpack
 import zmq
 
-from support.fakes import NO_ANSWER, TIMEOUT_S, Failed, Fake, Refuse  # noqa: F401 (for the tests)
+from support.fakes import (NO_ANSWER, TIMEOUT_S, Failed, Fake,  # noqa: F401 (for the tests)
+                           Neighbour, Refuse)
 from support.treaty import (CONTROL_FD, DOWN, EEXIST, ENOENT, HEARTBEAT, MONITOR, NEXT_CHILD, PACKET_SIZE,
                             READY, REPLY, REQUESTS, START_CHILD, STARTING, TERMINATE_CHILD, UP,
                             VERSION, pack_packet, unpack_packet)
@@ -227,6 +228,11 @@ class Actor:
         if up:
             peer.up(generation)
         return peer
+
+    def neighbour(self, name, generation=1):
+        """A peer that is another Actor in the same run_dir; see Neighbour."""
+        peer = self.peers[name] = Neighbour(self, name, None)
+        return peer.up(generation)
 
     def call_async(self, method, body=None, **envelope):
         """Sends a call; gives a Call. envelope: ttl_ms, deadline_ms, trace, to_generation, ..."""
