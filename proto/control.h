@@ -67,8 +67,10 @@ enum control_type {
 				  * of a frame of its backtrace, from 0; answered with the frame in
 				  * reason. -ENOENT */
 	/* supervisor to child */
-	CONTROL_UP,    /* name, generation */
-	CONTROL_DOWN,  /* name, generation (0: was not up), reason */
+	CONTROL_UP,   /* name, generation */
+	CONTROL_DOWN, /* name, generation (0: was not up), reason; value: 1 if it ended itself, by a
+			* fault of its own; culprit: the message that it died of, if that is known.
+			* Both may be missing for a watcher that reads late */
 	CONTROL_REPLY, /* ref, result: 0 or a negative errno; what else, its request says */
 };
 
@@ -154,8 +156,9 @@ struct control_packet {
 	char reason[CONTROL_REASON_SIZE]; /* NEXT_CHILD's answer: how the generation before ended;
 					   * of a degraded child: why it is */
 	union {
-		struct control_child child; /* NEXT_CHILD's answer */
-		struct control_crash crash; /* NEXT_CRASH's answer */
+		struct control_child child;	/* NEXT_CHILD's answer */
+		struct control_crash crash;	/* NEXT_CRASH's answer */
+		struct control_message culprit; /* DOWN */
 	};
 };
 

@@ -394,6 +394,8 @@ static void report(struct supervisor *s, struct node *n, int status, bool was_up
 	bool brutal = crash.death == DEATH_SIGNAL && crash.code == SIGKILL;
 
 	note_take(&n->note_fd, &note);
+	n->own_fault = false;
+	n->culprit = (struct control_message){0};
 	if ((crash.death == DEATH_EXIT && crash.code == EXIT_OK) ||
 	    (brutal && (n->state == CHILD_STOPPING)))
 		return;

@@ -56,12 +56,17 @@ static void keep(struct supervisor *s, struct crash *c)
 	*place = c;
 }
 
+static bool came_from_outside(const struct control_crash *what, const struct control_note *note)
+{
+	return note->signal != what->code || note->outside != 0;
+}
+
 /* Adds what the dead one wrote down. */
 static void add_note(const struct supervisor *s, struct control_crash *what,
 		     const struct control_note *note)
 {
 	int64_t held_ms = s->now_ms - note->message.since_ms;
-	bool outside = note->signal != what->code || note->outside != 0;
+	bool outside = came_from_outside(what, note);
 
 	what->at_ms = clock_wall_ms();
 	what->frame_count = note->frame_count;
@@ -75,12 +80,15 @@ static void add_note(const struct supervisor *s, struct control_crash *what,
 					      what->message.since_ms);
 }
 
-void crash_report(struct supervisor *s, const struct node *n, struct control_crash *crash,
+void crash_report(struct supervisor *s, struct node *n, struct control_crash *crash,
 		  const struct control_note *note)
 {
 	struct crash *c;
 
 	add_note(s, crash, note);
+	n->own_fault = restart_blames_message((enum control_death)crash->death, crash->code,
+					      came_from_outside(crash, note), 0);
+	n->culprit = crash->blamed ? crash->message : (struct control_message){0};
 	c = calloc(1, sizeof(*c) + crash->frame_count * sizeof(c->frames[0]));
 	if (c == NULL) {
 		log_error("crash.no_memory", "name=%s", n->name);

@@ -23,6 +23,8 @@ struct subject {
 	bool up;
 	uint64_t generation; /* that is up, or was last; 0: none was */
 	char reason[CONTROL_REASON_SIZE];
+	bool own_fault; /* of that generation's end */
+	struct control_message culprit;
 	struct watch_list watches;
 };
 
@@ -168,6 +170,10 @@ static int tell(struct supervisor *s, struct watch *w)
 		memcpy(p.name, w->subject->name, sizeof(p.name));
 		if (type == CONTROL_DOWN)
 			memcpy(p.reason, w->subject->reason, sizeof(p.reason));
+		if (type == CONTROL_DOWN && p.generation == w->subject->generation) {
+			p.value = w->subject->own_fault;
+			p.culprit = w->subject->culprit;
+		}
 		rc = control_send(s, w->watcher, &p);
 		if (rc < 0)
 			return rc;
@@ -203,6 +209,8 @@ static void publish(struct supervisor *s, const struct node *n, bool up)
 	subject->generation = n->generation;
 	if (!up)
 		(void)snprintf(subject->reason, sizeof(subject->reason), "%s", n->end);
+	subject->own_fault = !up && n->own_fault;
+	subject->culprit = up ? (struct control_message){0} : n->culprit;
 	LIST_FOREACH (w, &subject->watches, of_subject) {
 		mark_untold(w);
 		news_flush(s, w->watcher);

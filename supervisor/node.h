@@ -97,7 +97,9 @@ struct node {
 	int64_t heard_ms;    /* last packet from it */
 	int64_t due_ms;	     /* when its state ends by itself: see node_due() */
 	struct control_link link;
-	int note_fd; /* what it wrote down; -1: it has no process */
+	int note_fd;			/* what it wrote down; -1: it has no process */
+	bool own_fault;			/* of the generation before: it ended itself ... */
+	struct control_message culprit; /* ... and died of that message, if of one */
 
 	/* supervisors only */
 	struct node_queue children;
@@ -287,8 +289,9 @@ int note_new(void) __attribute__((warn_unused_result));
 void note_take(int *fd, struct control_note *out);
 
 /* Reports a death: a line in the log, and a place among the reports that are kept. crash has what
- * the caller knows (death, code, was_up, uptime_ms, pid); what stands in note is added to it. */
-void crash_report(struct supervisor *s, const struct node *n, struct control_crash *crash,
+ * the caller knows (death, code, was_up, uptime_ms, pid); what stands in note is added to it. Sets
+ * n->own_fault and n->culprit. */
+void crash_report(struct supervisor *s, struct node *n, struct control_crash *crash,
 		  const struct control_note *note);
 
 /* Serves NEXT_CRASH and CRASH_FRAME. Return 0 or -ENOENT. */

@@ -230,6 +230,8 @@ void hh_answer_request(void *context, const struct hh_http_response *response)
 	struct arena arena;
 	void *result = NULL;
 
+	if (request->waiters != NULL) /* the others gain from what was done for the first */
+		actor_resume(request->waiters->call);
 	arena_init(&arena, REPLY_BYTES);
 	if (!request->written)
 		hh_pace_untake(&work->pace);

@@ -85,6 +85,12 @@ static void on_idle(uv_idle_t *handle)
 	(void)handle; /* that it runs is its purpose: the loop polls without sleeping */
 }
 
+static void on_check(uv_check_t *handle)
+{
+	(void)handle;
+	note_end(); /* of actor_resume(); what the runtime begins, it ends by itself */
+}
+
 /* Drains used ports until all are quiet, or for so many rounds: then timers and descriptors have
  * their turn. In rounds, so that a port that is never quiet starves no other. Looking for one from
  * the front each time is safe when a handler opens or closes ports. */
@@ -217,6 +223,8 @@ static int loop_setup(struct actor *self)
 	(void)uv_idle_init(&self->loop, &self->idle);
 	self->prepare.data = self;
 	(void)uv_prepare_start(&self->prepare, on_prepare);
+	(void)uv_check_init(&self->loop, &self->check);
+	(void)uv_check_start(&self->check, on_check);
 	rc = uv_signal_init(&self->loop, &self->sigterm);
 	if (rc < 0)
 		return rc;
@@ -283,12 +291,12 @@ static void actor_end(struct actor *self)
 	log_debug("actor.count",
 		  "received=%" PRIu64 " answered=%" PRIu64 " refused=%" PRIu64 " expired=%" PRIu64
 		  " stale=%" PRIu64 " malformed=%" PRIu64 " sent=%" PRIu64 " replies=%" PRIu64
-		  " failures=%" PRIu64 " timeouts=%" PRIu64 " downs=%" PRIu64 " late=%" PRIu64
-		  " dropped=%" PRIu64,
+		  " failures=%" PRIu64 " timeouts=%" PRIu64 " downs=%" PRIu64 " set_aside=%" PRIu64
+		  " late=%" PRIu64 " dropped=%" PRIu64,
 		  self->count.received, self->count.answered, self->count.refused,
 		  self->count.expired, self->count.stale, self->count.malformed, self->count.sent,
 		  self->count.replies, self->count.failures, self->count.timeouts,
-		  self->count.downs, self->count.late, self->count.dropped);
+		  self->count.downs, self->count.set_aside, self->count.late, self->count.dropped);
 }
 
 int actor_main(const struct actor_spec *spec)

@@ -11,8 +11,8 @@
  * ERR_TIMEOUT at the deadline, or ERR_DOWN when the receiver died. (Only the end of the actor
  * itself comes before that: then it is not called, and terminate() frees what context points to.) A
  * message that is idempotent in the catalogue is not failed by a death: it waits for the next
- * generation within its deadline (one that has seen many die is not sent again). A call made
- * while handling a call carries that call's trace id on.
+ * generation within its deadline. One of which two generations died is answered with ERR_SET_ASIDE
+ * (docs/decisions/0010). A call made while handling a call carries that call's trace id on.
  *
  * Answers. A handler of a call answers it with actor_reply() or actor_refuse(), at once or later,
  * exactly once; the request stays valid until then. More open calls than the spec's mailbox_max
@@ -168,6 +168,12 @@ void actor_refuse_until(struct actor_call *call, enum msg_error error, int64_t r
 
 /* Answers with a ready failure record, e.g. one that another actor gave us; frees call. */
 void actor_refuse_with(struct actor_call *call, const struct failure *failure);
+
+/* Says that what the actor does until the loop turns, it does for that call. The runtime knows by
+ * itself while a handler of the call runs, in the answers to what it called and in the timers that it
+ * started; only a callback of libuv or of a library must say it, so that a death is put down to the
+ * message that it was due to. */
+void actor_resume(const struct actor_call *call);
 
 /* Milliseconds until nobody waits for this call any more; 0 when that has passed. */
 int64_t actor_call_remaining_ms(const struct actor_call *call);

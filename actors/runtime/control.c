@@ -106,7 +106,7 @@ static void on_news(struct actor *self, struct control_packet *packet)
 
 	log_debug(news.up ? "peer.up" : "peer.down", "name=%s generation=%llu %s", news.name,
 		  (unsigned long long)news.generation, news.reason);
-	peers_news(self, &news);
+	peers_news(self, &news, &packet->culprit, packet->value == 1);
 	note_begin("news", NULL);
 	if (self->spec->news != NULL)
 		self->spec->news(self, &news);
@@ -117,6 +117,8 @@ static void on_packet(struct actor *self, struct control_packet *packet)
 {
 	packet->name[sizeof(packet->name) - 1] = '\0';
 	packet->reason[sizeof(packet->reason) - 1] = '\0';
+	if (packet->type == CONTROL_DOWN)
+		packet->culprit.from[sizeof(packet->culprit.from) - 1] = '\0';
 	switch (packet->type) {
 	case CONTROL_UP:
 	case CONTROL_DOWN:

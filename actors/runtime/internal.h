@@ -3,6 +3,7 @@
  *   actor.c    birth and end of the process, the loop
  *   mailbox.c  requests from others: receive, check, dispatch, answer
  *   peers.c    requests to others: queue, send, match answers, deadlines, deaths
+ *   deaths.c   ... and which of them a receiver's death ends
  *   control.c  the supervisor: ready, heartbeat, news, requests
  *   wire.c     two frames of msgpack to and from a ZeroMQ socket
  *   timer.c    timers
@@ -38,6 +39,7 @@ struct actor {
 	/* actor.c */
 	uv_signal_t sigterm;
 	uv_prepare_t prepare;
+	uv_check_t check;
 	uv_idle_t idle; /* runs while a port has more: the loop must not sleep */
 	uint64_t round; /* over the ports */
 	bool ready;
@@ -69,7 +71,7 @@ struct actor {
 	/* every message is accounted for; logged at the end */
 	struct {
 		uint64_t received, answered, refused, expired, stale, malformed;
-		uint64_t sent, replies, failures, timeouts, downs, late, dropped;
+		uint64_t sent, replies, failures, timeouts, downs, set_aside, late, dropped;
 	} count;
 };
 
@@ -81,7 +83,10 @@ int mailbox_open(struct actor *self);
 void mailbox_close(struct actor *self);
 
 /* peers.c */
-void peers_news(struct actor *self, const struct actor_news *news);
+/* culprit: the message that the peer died of, without a method if that is not known; own_fault: the
+ * peer ended itself. */
+void peers_news(struct actor *self, const struct actor_news *news,
+		const struct control_message *culprit, bool own_fault);
 void peers_close(struct actor *self);
 
 /* control.c */

@@ -23,6 +23,7 @@ struct actor_call {
 	zframe_t *identity;
 	const struct message *message;
 	int64_t ref;
+	uint64_t from_generation;
 	int64_t deadline_ms;
 	const char *from;
 	const char *trace;
@@ -136,6 +137,7 @@ static struct actor_call *call_new(struct actor *self, struct wire *wire, const 
 	call->self = self;
 	call->message = m;
 	call->ref = e->ref;
+	call->from_generation = (uint64_t)e->from_generation;
 	call->deadline_ms = now_ms + m->timeout_ms;
 	if (e->deadline_ms.set)
 		call->deadline_ms = e->deadline_ms.value < now_ms + WAIT_MAX_MS
@@ -158,7 +160,6 @@ static void dispatch_call(struct actor *self, struct wire *wire, const struct me
 {
 	size_t max = self->spec->mailbox_max == 0 ? OPEN_CALLS_DEFAULT : self->spec->mailbox_max;
 	actor_call_fn *handle = find_call(self->spec, m->id);
-	struct control_message in_hand;
 	struct codec_problem problem;
 	struct actor_call *call;
 	void *request;
@@ -188,9 +189,7 @@ static void dispatch_call(struct actor *self, struct wire *wire, const struct me
 		actor_refuse(call, ERR_TOO_LARGE, NULL, "too much for one message");
 	if (rc < 0)
 		return;
-	in_hand = note_message(m->method, call->from, (uint64_t)wire->envelope.from_generation,
-			       call->ref, call->trace);
-	note_begin("call", &in_hand);
+	actor_resume(call);
 	actor_trace(self, call->trace);
 	handle(self, call, request);
 	actor_trace(self, NULL);
@@ -389,6 +388,14 @@ void actor_refuse_until(struct actor_call *call, enum msg_error error, int64_t r
 	va_start(args, fmt);
 	refuse_va(call, error, NULL, OPT_INT_OF(retry_after_ms), fmt, args);
 	va_end(args);
+}
+
+void actor_resume(const struct actor_call *call)
+{
+	const struct control_message in_hand = note_message(
+		call->message->method, call->from, call->from_generation, call->ref, call->trace);
+
+	note_begin("call", &in_hand);
 }
 
 int64_t actor_call_remaining_ms(const struct actor_call *call)

@@ -4,53 +4,20 @@
  * each generation we connect a DEALER of its own and close it when that generation is down, so an
  * answer can only come from whom we asked. A request is QUEUED until ZeroMQ took it, then SENT.
  * When a generation ends, what was sent to it fails with `down`, or is queued again if it is
- * idempotent.
+ * idempotent, unless it is what they die of (docs/decisions/0010).
  */
 #include <inttypes.h>
 
 #include "actors/runtime/internal.h"
+#include "actors/runtime/peers.h"
 #include "base/clock.h"
 #include "base/log.h"
 
 #define WAITING_MAX	   20000
 #define BATCH		   64
-#define DEATHS_MAX	   25	/* of its receivers, and a request is not sent again */
 #define CAST_PATIENCE_MS   5000 /* how long a cast waits for its connection */
 
 #define ANSWER_ARENA_BYTES (CODEC_MESSAGE_MAX_BYTES * 4)
-
-enum peer_state { PEER_UNKNOWN, PEER_DOWN, PEER_UP };
-
-/* DOOMED: fails with `down` as soon as the loop turns, and is not sent any more. */
-enum request_state { REQUEST_QUEUED, REQUEST_SENT, REQUEST_DOOMED };
-
-struct request {
-	struct request *next; /* in its peer's list, oldest first */
-	struct peer *peer;
-	const struct message *message;
-	enum request_state state;
-	unsigned deaths; /* of generations that it was sent to */
-	int64_t ref;
-	struct control_message origin; /* what was in hand when this was asked for */
-	int64_t deadline_ms;
-	struct actor_timer *timer;
-	actor_answer_fn *fn; /* NULL: a cast */
-	void *context;
-	void *bytes; /* the packed body */
-	size_t len;
-	char trace[65];
-};
-
-struct peer {
-	struct peer *next;
-	struct actor *self;
-	char name[CONTROL_NAME_SIZE];
-	enum peer_state state;
-	uint64_t generation;
-	struct port *port; /* NULL: not connected */
-	struct request *first;
-	struct request **last;
-};
 
 static struct peer *peer_find(struct actor *self, const char *name)
 {
@@ -119,7 +86,7 @@ static void request_end(struct request *request, const struct actor_answer *answ
 	request_free(request);
 }
 
-static void request_fail(struct request *request, enum msg_error error, const char *message)
+void request_fail(struct request *request, enum msg_error error, const char *message)
 {
 	const struct failure failure = {.error = error_code(error), .message = message};
 	const struct actor_answer answer = {.error = error, .failure = &failure};
@@ -335,66 +302,10 @@ static void peer_connect(struct peer *peer)
 	}
 }
 
-/* Whether request is sent to the next generation, too. One that was there at every death may well
- * be what kills: without an end to it, it would wear out the restarts of the whole tree. The end is
- * far below the root's intensity, and far above what an innocent request lives through while an
- * operator, or a test, kills its receiver again and again. */
-static bool survives_death(struct request *request)
-{
-	if ((request->message->flags & MESSAGE_IDEMPOTENT) == 0)
-		return false;
-	if (request->state == REQUEST_SENT)
-		request->deaths++;
-	return request->deaths < DEATHS_MAX;
-}
-
-/* Takes out of peer's list what nobody will answer. The rest is to be sent again. Gives the list,
- * linked by next. */
-static struct request *take_lost(struct peer *peer)
-{
-	struct request *lost = NULL;
-	struct request **tail = &lost;
-
-	for (struct request **link = &peer->first; *link != NULL;) {
-		struct request *request = *link;
-
-		if (survives_death(request)) {
-			request->state = REQUEST_QUEUED;
-			link = &request->next;
-			continue;
-		}
-		*link = request->next;
-		request->next = NULL;
-		*tail = request;
-		tail = &request->next;
-	}
-	peer->last = &peer->first;
-	while (*peer->last != NULL)
-		peer->last = &(*peer->last)->next;
-	return lost;
-}
-
-static void fail_lost(struct actor *self, struct request *lost, const struct actor_news *news)
-{
-	char message[256];
-
-	(void)snprintf(message, sizeof(message), "%s is down: %s", news->name,
-		       news->reason[0] == '\0' ? "it was replaced" : news->reason);
-	while (lost != NULL) {
-		struct request *request = lost;
-
-		lost = request->next;
-		if (request->fn == NULL)
-			self->count.dropped++;
-		else
-			self->count.downs++;
-		request_fail(request, ERR_DOWN, message);
-	}
-}
-
 /* The new state holds before anybody hears of a failure: an answer function may call the same peer
  * again, and must not do so at the generation that is gone. */
-void peers_news(struct actor *self, const struct actor_news *news)
+void peers_news(struct actor *self, const struct actor_news *news,
+		const struct control_message *culprit, bool own_fault)
 {
 	struct peer *peer = peer_find(self, news->name);
 	struct request *lost = NULL;
@@ -404,14 +315,14 @@ void peers_news(struct actor *self, const struct actor_news *news)
 		return;
 	if (peer->state == PEER_UP || !news->up) {
 		port_close(&peer->port);
-		lost = take_lost(peer);
+		lost = deaths_take_lost(peer, culprit, own_fault && !news->up);
 	}
 	peer->state = news->up ? PEER_UP : PEER_DOWN;
 	peer->generation = news->generation;
 	/* Only who has something to say connects; the others wait for their first request. */
 	if (news->up && peer->first != NULL)
 		peer_connect(peer);
-	fail_lost(self, lost, news);
+	deaths_fail_lost(self, lost, news);
 }
 
 void peers_close(struct actor *self)

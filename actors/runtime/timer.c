@@ -7,6 +7,7 @@ struct actor_timer {
 	actor_timer_fn *fn;
 	void *context;
 	bool repeats;
+	struct control_message origin; /* what was in hand when it was started; not if it repeats */
 };
 
 static void on_closed(uv_handle_t *handle)
@@ -21,7 +22,9 @@ static void on_timeout(uv_timer_t *handle)
 	/* Closed first: fn may start and stop other timers, but must not stop this one. */
 	if (!timer->repeats)
 		uv_close((uv_handle_t *)handle, on_closed);
+	note_begin("timer", &timer->origin);
 	timer->fn(timer->self, timer->context);
+	note_end();
 }
 
 struct actor_timer *actor_timer_start(struct actor *self, int64_t delay_ms, int64_t repeat_ms,
@@ -35,6 +38,8 @@ struct actor_timer *actor_timer_start(struct actor *self, int64_t delay_ms, int6
 	timer->fn = fn;
 	timer->context = context;
 	timer->repeats = repeat_ms > 0;
+	if (!timer->repeats)
+		timer->origin = *note_in_hand();
 	(void)uv_timer_init(&self->loop, &timer->handle); /* cannot fail, nor can the start */
 	timer->handle.data = timer;
 	uv_update_time(&self->loop);

@@ -66,6 +66,8 @@ static void unit_end(struct unit *unit, const struct unit_failure *failure)
 {
 	struct pool *pool = unit->pool;
 
+	if (unit->call != NULL)
+		actor_resume(unit->call);
 	if (failure == NULL)
 		unit->done(pool->self, unit);
 	else if (unit->failed != NULL)

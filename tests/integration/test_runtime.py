@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from support.harness import BUILD, NO_ANSWER, Actor, Failed, Refuse  # noqa: E402
 from support.treaty import CHILD_UP, DOWN, ENOENT, NEXT_CHILD, REPLY, UP  # noqa: E402
 
-DEATHS_MAX = 25  # actors/runtime/peers.c
+CRASHES_MAX = 25  # actors/runtime/deaths.c
 USER = "0f8fad5b-d9cb-469f-a165-70867728950e"
 SEED = int(os.environ.get("UGTJ_SEED", "20240607"))
 SCHEDULE = {"user_id": USER, "search": {"text": "python"}, "interval_s": 60, "paused": False,
@@ -183,15 +183,68 @@ def test_receiver_that_never_comes_is_a_timeout_at_the_deadline(door):
     assert door.hh.received() == [], "what nobody waits for is not sent"
 
 
-def test_call_that_has_seen_many_receivers_die_is_not_sent_for_ever(door):
+def test_call_of_which_two_receivers_died_is_set_aside(door):
     door.visitor.send("hh.state", ttl_ms=60000)
-    for generation in range(1, DEATHS_MAX + 1):
-        assert door.hh.next("hh.state").generation == generation
-        door.hh.restart()
+    for generation in (1, 2):
+        request = door.hh.next("hh.state")
+        assert request.generation == generation
+        door.hh.restart(of=request)
     _, kind, failure = door.visitor.receive()
-    assert (kind, failure["error"]) == ("error", "down")
+    assert (kind, failure["error"]) == ("error", "set_aside")
     door.visitor.hears_nothing(door)
-    assert len(door.hh.received()) == DEATHS_MAX
+    assert len(door.hh.received()) == 2
+    assert "request.set_aside method=hh.state to=hh_client" in door.log
+
+
+def test_a_death_between_the_two_does_not_save_the_call(door):
+    door.visitor.send("hh.state", ttl_ms=60000)
+    door.hh.restart(of=door.hh.next("hh.state"))
+    door.hh.next("hh.state")
+    door.hh.restart()
+    door.hh.restart(of=door.hh.next("hh.state"))
+    assert door.visitor.receive()[2]["error"] == "set_aside"
+
+
+def test_call_that_was_pending_when_another_killed_its_receiver_is_answered(door):
+    poison = door.visitor.send("hh.state", ttl_ms=60000)
+    innocent = door.visitor.send("jobs.get", {"id": "1"}, ttl_ms=60000)
+    for _ in range(2):
+        door.hh.next("jobs.get")
+        door.hh.restart(of=door.hh.next("hh.state"))
+    assert door.visitor.receive()[::2] == (poison, {
+        "error": "set_aside", "message": "hh_client died 2 times of this: it is not tried again"})
+    door.hh.next("jobs.get").refuse("not_found")
+    assert door.visitor.receive()[0] == innocent
+
+
+def test_same_number_of_another_caller_is_another_message(door):
+    door.visitor.send("hh.state", ttl_ms=60000)
+    for change in {"from": "gateway"}, {"from_generation": 7}:
+        for _ in range(2):
+            request = door.hh.next("hh.state")
+            request.envelope.update(change)
+            door.hh.restart(of=request)
+    door.hh.next("hh.state").reply(HH_STATE)
+    assert door.visitor.receive()[1] == "reply"
+
+
+def test_call_is_carried_over_any_number_of_kills_from_outside(door):
+    door.visitor.send("hh.state", ttl_ms=60000)
+    for _ in range(2 * CRASHES_MAX):
+        door.hh.next("hh.state")
+        door.hh.restart()
+    door.hh.next("hh.state").reply(HH_STATE)
+    assert door.visitor.receive()[1] == "reply"
+
+
+def test_call_is_not_sent_for_ever_to_who_keeps_ending_and_cannot_say_why(door):
+    door.visitor.send("hh.state", ttl_ms=60000)
+    for _ in range(CRASHES_MAX):
+        door.hh.next("hh.state")
+        door.hh.restart(own_fault=True)
+    assert door.visitor.receive()[2]["error"] == "set_aside"
+    door.visitor.hears_nothing(door)
+    assert len(door.hh.received()) == CRASHES_MAX
 
 
 def test_answer_function_may_call_the_same_peer_while_its_death_is_told(scheduler):
@@ -205,15 +258,13 @@ def test_answer_function_may_call_the_same_peer_while_its_death_is_told(schedule
     before = descriptors()
     del scheduler.store.answers["store.claim"]
     scheduler.cast("schedules.changed")
-    for _ in range(DEATHS_MAX - 1):
-        scheduler.store.next("store.claim")
-        scheduler.store.restart()
-    scheduler.store.next("store.claim")
+    scheduler.store.restart(of=scheduler.store.next("store.claim"))
+    poison = scheduler.store.next("store.claim")
     scheduler.cast("schedules.changed")
     heartbeats_from_now(scheduler, 1)  # the cast is handled, and a claim need not wait for its gap
-    scheduler.store.restart()
+    scheduler.store.restart(of=poison)
     again = scheduler.store.next("store.claim")
-    assert again.generation == DEATHS_MAX + 1
+    assert again.generation == 3
     assert "scheduler.claim_failed" in scheduler.log
     again.reply({"leases": []})
     scheduler.wait_well()

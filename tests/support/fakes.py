@@ -96,12 +96,13 @@ class Fake:
         self.actor._do(lambda: self._up(generation))
         return self
 
-    def down(self, reason="killed by signal 9"):
-        self.actor._do(lambda: self._down(reason))
+    def down(self, reason="killed by signal 9", of=None, own_fault=False):
+        """It dies: of that request; or of nobody knows what, by a fault of its own; or is killed."""
+        self.actor._do(lambda: self._down(reason, of, own_fault))
         return self
 
-    def restart(self, reason="killed by signal 9"):
-        return self.down(reason).up()
+    def restart(self, reason="killed by signal 9", of=None, own_fault=False):
+        return self.down(reason, of, own_fault).up()
 
     def next(self, method=None, timeout=TIMEOUT_S):
         """The oldest request (of that method) that no answers entry took. Waits for it."""
@@ -134,13 +135,18 @@ class Fake:
         self.is_up = True
         self.actor._tell(self.name)
 
-    def _down(self, reason):
+    def _down(self, reason, of=None, own_fault=False):
         if self.is_up:
             self.socket.close()
             self.socket, self.is_up = None, False
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.actor.run_dir / f"{self.name}.{self.generation}")
-        self.actor._tell(self.name, reason)
+        more = {"value": int(own_fault or of is not None)}
+        if of is not None:
+            more["culprit"] = {"method": of.method, "from": of.envelope["from"],
+                               "from_generation": of.envelope["from_generation"],
+                               "message_ref": of.envelope["ref"]}
+        self.actor._tell(self.name, reason, **more)
 
     def _send(self, generation, frames):
         if self.is_up and generation == self.generation:

@@ -368,14 +368,14 @@ class Actor:
                     self._control_socket.send(self._unsent[0])
                 self._unsent.popleft()
 
-    def _tell(self, name, reason="never started"):
+    def _tell(self, name, reason="never started", **more):
         if name not in self.monitored:
             return
         peer = self.peers.get(name)
         if peer is not None and peer.is_up:
             self._control_send(type=UP, name=name, generation=peer.generation)
         else:
-            self._control_send(type=DOWN, name=name, reason=reason,
+            self._control_send(type=DOWN, name=name, reason=reason, **more,
                                generation=peer.generation if peer is not None else 0)
 
     def _on_control(self):

@@ -2,9 +2,10 @@
  *
  * Answers  JOBS_GET: the vacancy's id says what becomes of the actor before the answer
  *            abort, segv, exit... it ends itself that way
+ *            dawdle               it takes its time in the handler
  *            spin                 it never returns from the handler
  *            later-abort          it aborts when the answer to a call of its own has come
- *            wait                 it answers only when it is told to stop
+ *            wait                 it answers with the next one that it answers, or when it is to stop
  *            anything else        nothing: it answers
  */
 #include <stdlib.h>
@@ -12,6 +13,9 @@
 #include <unistd.h>
 
 #include "actors/runtime/actor.h"
+#include "base/clock.h"
+
+#define DAWDLE_MS 300 /* below what makes a message suspect (BLAME_HELD_MS) */
 
 struct tester {
 	struct actor_call *waiting;
@@ -24,6 +28,21 @@ static void answer(struct actor_call *call, const char *id)
 	const struct job_details details = {.job = &job};
 
 	actor_reply(call, &details);
+}
+
+static void answer_waiting(struct tester *t)
+{
+	struct actor_call *waiting = t->waiting;
+
+	t->waiting = NULL;
+	if (waiting != NULL)
+		answer(waiting, "wait");
+}
+
+static void answer_all(struct tester *t, struct actor_call *call, const char *id)
+{
+	answer_waiting(t);
+	answer(call, id);
 }
 
 static void on_tree(struct actor *self, const struct actor_answer *answer_of_tree, void *context)
@@ -56,20 +75,20 @@ static void on_get(struct actor *self, struct actor_call *call, const void *requ
 		_exit(9);
 	while (strcmp(id, "spin") == 0 && going)
 		;
+	if (strcmp(id, "dawdle") == 0)
+		for (int64_t end = clock_mono_ms() + DAWDLE_MS; clock_mono_ms() < end;)
+			;
 	if (strcmp(id, "wait") == 0)
 		t->waiting = call;
 	else if (strcmp(id, "later-abort") != 0)
-		answer(call, id);
+		answer_all(t, call, id);
 	else if (actor_call(self, MSG_TREE_STATE, &(struct empty){0}, 0, on_tree, NULL) < 0)
 		actor_refuse(call, ERR_INTERNAL, NULL, "cannot ask");
 }
 
 static void on_stop(struct actor *self)
 {
-	struct tester *t = actor_state(self);
-
-	if (t->waiting != NULL)
-		answer(t->waiting, "wait");
+	answer_waiting(actor_state(self));
 	actor_stopped(self);
 }
 

@@ -33,10 +33,12 @@ def codes(layout):
     return [c for c in layout.format if c.isalpha()]
 
 
-def pack_packet(crash=None, **fields):
-    """crash: the fields of control_crash, which stands where those of control_child would."""
+def pack_packet(crash=None, culprit=None, **fields):
+    """crash, culprit: the fields of control_crash or, of these, those of its message. They stand where
+    those of control_child would."""
     head = pack(HEAD, HEAD_FIELDS, {"version": VERSION, **fields})
-    rest = pack(CHILD, CHILD_FIELDS, fields) if crash is None else pack(CRASH, CRASH_FIELDS, crash)
+    other = crash or culprit
+    rest = pack(CRASH, CRASH_FIELDS, other) if other else pack(CHILD, CHILD_FIELDS, fields)
     return (head + rest).ljust(PACKET_SIZE, b"\0")
 
 

@@ -2,10 +2,12 @@
 import errno
 import json
 import os
+import random
 import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -207,21 +209,6 @@ def test_work_for_a_call_is_that_calls_in_an_answer_too(actors):
     actors.stop()
 
 
-def test_a_stuck_handler_is_named(actors):
-    actors.door.socket.send_multipart([b"x", b"y"])  # nonsense first, which is refused
-    get_spin(actors)
-    actors.expect("child.crash", name="hh_client")
-    first = crashes(actors)[0]
-    assert (first["death"], first["method"]) == ("heartbeat", "jobs.get")
-    assert first["held_ms"] >= 1000 and first["blamed"]
-    actors.stop()
-
-
-def get_spin(actors):
-    with pytest.raises(TimeoutError):
-        get(actors, "spin", timeout=1)
-
-
 def test_a_killed_actor_that_waited_had_nothing_in_hand(actors):
     get(actors, "1")
     os.kill(actors.pid("hh_client"), signal.SIGKILL)
@@ -260,4 +247,65 @@ def test_ugtj_crashes_shows_them(actors):
     assert "hh_client.1  killed by SIGABRT" in shown
     assert "in hand: call jobs.get from door" in shown and "it died of it" in shown
     assert re.search(r"#\d+ +on_get(\.cold)?\+0x", shown)
+    actors.stop()
+
+
+# --- messages that kill -----------------------------------------------------------------------------
+
+def set_aside(tree, vacancy):
+    """Sends what kills; returns the deaths that it cost."""
+    kind, failure = get(tree, vacancy, timeout=30)
+    assert (kind, failure["error"]) == ("error", "set_aside"), failure
+    assert tree.expect("request.set_aside", method="jobs.get", to="hh_client", anywhere=True)
+    return [c for c in crashes(tree) if c["name"] == "hh_client"]
+
+
+@pytest.mark.parametrize("vacancy", ["abort", "exit", "later-abort"])
+def test_a_message_that_kills_two_generations_is_set_aside(actors, vacancy):
+    assert [c["generation"] for c in set_aside(actors, vacancy)] == [1, 2]
+    assert get(actors, "1")[0] == "reply", "and all is well"
+    assert len(actors.all("child.died", name="hh_client")) == 2
+    actors.stop()
+
+
+def test_a_message_in_whose_handler_two_generations_are_stuck_is_set_aside(actors):
+    deaths = set_aside(actors, "spin")
+    assert [(c["death"], c["method"]) for c in deaths] == [("heartbeat", "jobs.get")] * 2
+    assert all(c["held_ms"] >= 1000 and c["blamed"] for c in deaths)
+    actors.stop()
+
+
+def test_an_innocent_message_survives_the_deaths_that_a_poisonous_one_costs(actors):
+    other = Door(int((actors.run_dir / "zmq_port").read_text()))
+    answers = []
+    waiting = threading.Thread(
+        target=lambda: answers.append(other.call("jobs.get", {"id": "wait"}, timeout=30)))
+    waiting.start()
+    set_aside(actors, "abort")
+    until(lambda: get(actors, "1")[0] == "reply" and answers)
+    waiting.join(30)
+    other.close()
+    assert answers[0][0] == "reply", answers
+    actors.stop()
+
+
+def test_an_innocent_message_survives_any_number_of_kills_that_find_it_in_hand(actors):
+    """It is in hand at each kill, and is not put aside: the kills came from outside."""
+    other = Door(int((actors.run_dir / "zmq_port").read_text()))
+    answers = []
+    waiting = threading.Thread(
+        target=lambda: answers.append(other.call("jobs.get", {"id": "dawdle"}, timeout=60)))
+    waiting.start()
+    for generation in range(1, 41):
+        if len(actors.all("child.crash", name="hh_client", method="jobs.get")) >= 4:
+            break
+        actors.expect("child.up", name="hh_client", generation=generation, anywhere=True)
+        time.sleep(random.uniform(0, 0.2))  # somewhere in the handler
+        actors.kill("hh_client")
+        actors.expect("child.died", name="hh_client", generation=generation, anywhere=True)
+    waiting.join(60)
+    other.close()
+    assert answers[0][0] == "reply", answers
+    hit = [c for c in crashes(actors) if c.get("method") == "jobs.get"]
+    assert len(hit) >= 3 and not any(c["blamed"] for c in hit)
     actors.stop()
