@@ -32,6 +32,11 @@ static json_t *name_request(int count, char **words)
 	return json_pack("{s:s}", "name", words[0]);
 }
 
+static json_t *restart_request(int count, char **words)
+{
+	return count == 0 ? json_object() : name_request(count, words);
+}
+
 static json_t *id_request(int count, char **words)
 {
 	(void)count;
@@ -249,6 +254,7 @@ static const struct command commands[] = {
 	{"status", "", MSG_TREE_STATE, 0, 0, no_request, print_tree},
 	{"crashes", "", MSG_TREE_CRASHES, 0, 0, no_request, print_crashes},
 	{"kill", "ACTOR", MSG_TREE_KILL, 1, 1, name_request, print_killed},
+	{"restart", "[ACTOR]", MSG_TREE_RESTART, 0, 1, restart_request, print_restarting},
 	{"search", "[FIELD=VALUE ...] TEXT ...", MSG_JOBS_SEARCH, 0, 64, search_request,
 	 print_jobs},
 	{"job", "ID", MSG_JOBS_GET, 1, 1, id_request, print_job},

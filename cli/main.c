@@ -6,6 +6,7 @@
 #include "cli/client.h"
 #include "cli/commands.h"
 #include "cli/print.h"
+#include "cli/restart.h"
 
 /* Takes --json out of the words, wherever it stands. */
 static bool take_json_flag(int *count, char **words)
@@ -83,6 +84,10 @@ static int run(const struct command *command, int count, char **words, bool json
 		print_json(answer);
 	else if (rc == 0)
 		command->print(answer);
+	if (rc == 0 && command->id == MSG_TREE_RESTART)
+		rc = restart_follow(answer, json); /* only begun so far */
+	else if (rc == 0)
+		rc = EXIT_OK;
 	else if (rc == 1)
 		rc = say_failure(answer, json);
 	else

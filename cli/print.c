@@ -128,6 +128,12 @@ void print_killed(const json_t *reply)
 	(void)printf("killed %s, pid %" PRId64 "\n", text(reply, "name"), number(reply, "pid"));
 }
 
+void print_restarting(const json_t *reply)
+{
+	(void)printf("restarting %zu, one after the other\n",
+		     json_array_size(json_object_get(reply, "children")));
+}
+
 static void print_crash(const json_t *crash)
 {
 	const json_t *frames = json_object_get(crash, "backtrace");

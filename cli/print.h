@@ -12,6 +12,7 @@ void print_make_safe(json_t *reply);
 
 void print_tree(const json_t *reply);
 void print_killed(const json_t *reply);
+void print_restarting(const json_t *reply);
 void print_crashes(const json_t *reply);
 void print_jobs(const json_t *reply);
 void print_job(const json_t *reply);

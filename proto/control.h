@@ -34,6 +34,10 @@
 #define CONTROL_VERSION	       2
 #define CONTROL_NAME_SIZE      64 /* with its NUL */
 #define CONTROL_REASON_SIZE    128
+#define CONTROL_WAIT	       1 /* value of START_CHILD, RESTART_CHILD and TERMINATE_CHILD: */
+/* they are answered when the child is up or has stopped. A start that fails then is not tried again:
+ * it is answered with -ECHILD and, in reason, how the child ended; -ECANCELED: somebody else stopped
+ * it meanwhile; -EBUSY: too many wait for that child. */
 #define CONTROL_TRACE_SIZE     72
 #define CONTROL_DOING_SIZE     16
 #define CONTROL_FRAME_SIZE     96
@@ -52,9 +56,15 @@ enum control_type {
 	CONTROL_START_CHILD, /* name: the new child, "PREFIX:ARGUMENT"; the dynamic supervisor is
 			      * the one whose template has that prefix. One in quarantine is tried
 			      * again, one that is being terminated comes back. Answered before it
-			      * is up. -EEXIST, -ENOSPC, -ENOENT, -EINVAL, -ESHUTDOWN */
-	CONTROL_TERMINATE_CHILD, /* name: stop a dynamic child in order and forget it. Answered
-				  * before it has stopped. -ENOENT */
+			      * is up. A static child that was deleted is one again, and starts.
+			      * -EEXIST (it runs or is being restarted), -EALREADY (a static one that
+			      * is there and does not run: RESTART_CHILD), -ENOSPC, -ENOENT, -EINVAL,
+			      * -ESHUTDOWN */
+	CONTROL_TERMINATE_CHILD, /* name: stop a child in order. A dynamic one is forgotten, and so is
+				  * a temporary one; another is there until it is restarted or
+				  * deleted, or restarted with others by its supervisor's strategy.
+				  * Answered before it has stopped. -ENOENT; -EDEADLK of oneself and
+				  * of the supervisor above */
 	CONTROL_KILL_CHILD,	 /* name: SIGKILL; its restart type decides what follows. Of a
 				  * supervisor: all its children, and then it counts as dead itself.
 				  * -ENOENT, -ESRCH when it is not running */
@@ -66,6 +76,16 @@ enum control_type {
 	CONTROL_CRASH_FRAME,	 /* value: a report's serial number * CONTROL_FRAMES_MAX + the index
 				  * of a frame of its backtrace, from 0; answered with the frame in
 				  * reason. -ENOENT */
+	CONTROL_RESTART_CHILD,	 /* name: start a static child that was terminated or has ended.
+				  * -ENOENT, -EEXIST (it runs), -EALREADY (it is being restarted),
+				  * -EOPNOTSUPP (of a dynamic one), -ESHUTDOWN */
+	CONTROL_DELETE_CHILD, /* name: forget a static child that does not run, until its supervisor
+				  * is started anew. -ENOENT, -EBUSY (it runs), -EALREADY, -EOPNOTSUPP */
+	CONTROL_RENEW_CHILD,  /* name: stop a worker in order and start it again, as a newly
+				  * installed program; no restart is counted. Without a name: all
+				  * workers, one after the other, in start order; a failed start ends
+				  * it. Answered when the first has been told to stop. -ENOENT,
+				  * -ESRCH (not up), -EINVAL (a supervisor), -EBUSY, -ESHUTDOWN */
 	/* supervisor to child */
 	CONTROL_UP,   /* name, generation */
 	CONTROL_DOWN, /* name, generation (0: was not up), reason; value: 1 if it ended itself, by a
@@ -93,6 +113,8 @@ struct control_child {
 	uint64_t restarts;
 	uint32_t state;		/* enum control_child_state */
 	uint32_t is_supervisor; /* 1: a supervisor, 0: a worker */
+	uint32_t is_dynamic;	/* 1: made from a template; of a supervisor: it has one */
+	uint32_t deleted;	/* 1: no child of its supervisor for now; see DELETE_CHILD */
 };
 
 /* A message that a child has in hand. Never its body. All texts end with a NUL. */

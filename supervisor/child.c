@@ -88,6 +88,7 @@ static void supervisor_is_up(struct supervisor *s, struct node *sup)
 	node_set_state(s, sup, CHILD_UP, NEVER);
 	sup->up_since_ms = s->now_ms;
 	sup->passed = true;
+	askers_answer(s, sup, true);
 	if (sup == s->root && s->phase == PHASE_BOOT) {
 		s->phase = PHASE_RUN;
 		log_info("tree.up", "after_ms=%lld", (long long)(s->now_ms - sup->started_ms));
@@ -121,6 +122,7 @@ static void start_supervisor(struct supervisor *s, struct node *sup)
 	node_set_state(s, sup, CHILD_STARTING, NEVER);
 	TAILQ_FOREACH (child, &sup->children, in_parent) {
 		child->passed = false;
+		child->deleted = false;
 		child->failed_starts = 0;
 		node_set_state(s, child, CHILD_WAITING, NEVER);
 		if (child->dynamic)
@@ -175,9 +177,12 @@ void node_ready(struct supervisor *s, struct node *n)
 	log_info("child.up", "name=%s pid=%d generation=%llu after_ms=%lld", n->name, (int)n->pid,
 		 (unsigned long long)n->generation, (long long)(s->now_ms - n->started_ms));
 	news_up(s, n);
+	askers_answer(s, n, true);
 	if (n->dynamic)
 		dynamic_start_waiting(s, n->parent);
 	node_let_pass(s, n);
+	n->renewing = false;
+	roll_step(s);
 }
 
 void node_set_degraded(struct node *n, const char *why)
@@ -200,14 +205,22 @@ void node_set_degraded(struct node *n, const char *why)
 
 /* --- death --- */
 
-/* The node has ended and nothing follows from it but that the next one may go on. */
+/* The node has ended by itself and nothing follows from it but that the next one may go on, or that
+ * its supervisor ends with it. */
 static void end_for_good(struct supervisor *s, struct node *n)
 {
+	struct node *sup = n->parent;
+	bool last = auto_shutdown_is_due(n);
+
 	node_set_state(s, n, CHILD_STOPPED, NEVER);
+	if (n->spec->restart == RESTART_TEMPORARY)
+		n->deleted = true;
 	if (n->dynamic)
 		dynamic_forget(s, n);
 	else
 		node_let_pass(s, n);
+	if (last)
+		auto_shutdown(s, sup);
 }
 
 static void give_up(struct supervisor *s, struct node *sup)
@@ -263,6 +276,17 @@ static void refuse(struct supervisor *s, struct node *n)
 		end_for_good(s, n);
 }
 
+/* Somebody waits to be told whether it starts: it does not, and is not tried again. */
+static void fail_start(struct supervisor *s, struct node *n)
+{
+	askers_answer(s, n, false);
+	node_set_state(s, n, CHILD_STOPPED, NEVER);
+	if (n->dynamic)
+		dynamic_forget(s, n);
+	else
+		node_let_pass(s, n);
+}
+
 static void log_death(const struct node *n, const struct restart_decision *d,
 		      enum restart_event event, int64_t uptime_ms)
 {
@@ -301,6 +325,12 @@ static void decide(struct supervisor *s, struct node *n, enum restart_event even
 	struct restart_decision d = restart_decide(&state, event, window, s->now_ms, random_bits());
 
 	log_death(n, &d, event, uptime_ms);
+	if (n->renewing)
+		roll_fail(s, n);
+	if (!was_up && askers_of_start(n)) {
+		fail_start(s, n);
+		return;
+	}
 	switch (d.action) {
 	case DO_RESTART:
 		restart(s, n);
@@ -342,17 +372,36 @@ static bool is_being_stopped(const struct node *n)
 	return c != NULL;
 }
 
+/* One that was stopped to be renewed. */
+static void start_again(struct supervisor *s, struct node *n)
+{
+	if (n->dynamic) {
+		dynamic_enqueue(s, n);
+		dynamic_start_waiting(s, n->parent);
+	} else {
+		node_start(s, n);
+	}
+}
+
 static void stopped(struct supervisor *s, struct node *n, int64_t uptime_ms)
 {
 	struct node *sup = n->parent;
 
 	log_info("child.stopped", "name=%s generation=%llu reason=\"%s\" uptime_ms=%lld", n->name,
 		 (unsigned long long)n->generation, n->end, (long long)uptime_ms);
+	askers_answer(s, n, false);
 	node_set_state(s, n, CHILD_STOPPED, NEVER);
 	if (n->forget)
 		dynamic_forget(s, n);
+	else if (sup->stopping)
+		n->renewing = false; /* it starts again with the others, or not at all */
+	else if (n->renewing)
+		start_again(s, n);
+	else
+		node_let_pass(s, n);
 	if (sup->stopping)
 		node_go_on_stopping(s, sup);
+	roll_step(s);
 }
 
 void node_ended(struct supervisor *s, struct node *n, enum restart_event event, bool was_up,

@@ -23,6 +23,7 @@ static const struct command commands[] = {
 	{ "status",	"",		"the process tree: who is up, since when, how it died before",	NULL, "cli" },
 	{ "crashes",	"",		"the last deaths: how, with which message in hand, and where",	NULL, "cli" },
 	{ "kill",	"ACTOR",	"kill an actor and see it come back",				NULL, "cli" },
+	{ "restart",	"[ACTOR]",	"restart one after the other in order, as newly installed",	NULL, "cli" },
 	{ "call",	"METHOD JSON",	"send any message of the catalogue and print the answer",	NULL, "cli" },
 	{ NULL, NULL, "Vacancies", NULL, NULL },
 	{ "search",	"TEXT",		"search vacancies now",						NULL, "cli" },

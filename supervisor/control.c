@@ -23,12 +23,18 @@
  * descriptors a moment before it can be reaped. */
 #define CLOSED_GRACE_MS 1000
 
+/* An answer that does not fit into the socket yet. */
+struct reply {
+	struct reply *next;
+	struct control_packet packet;
+};
+
 static int watch_descriptor(struct supervisor *s, struct node *n, int op)
 {
 	struct control_link *link = &n->link;
 	struct epoll_event ev = {.data.ptr = n};
 
-	ev.events = link->reply == NULL ? EPOLLIN : 0;
+	ev.events = link->replies == NULL ? EPOLLIN : 0;
 	if (link->wants_out)
 		ev.events |= EPOLLOUT;
 	return epoll_ctl(s->epoll_fd, op, link->fd, &ev) < 0 ? -errno : 0;
@@ -47,11 +53,20 @@ int control_open(struct supervisor *s, struct node *n, int fd)
 	return rc;
 }
 
+static void free_replies(struct node *n)
+{
+	while (n->link.replies != NULL) {
+		struct reply *reply = n->link.replies;
+
+		n->link.replies = reply->next;
+		free(reply);
+	}
+}
+
 void control_close(struct supervisor *s, struct node *n)
 {
 	news_forget(s, n);
-	free(n->link.reply);
-	n->link.reply = NULL;
+	free_replies(n);
 	if (n->link.fd < 0)
 		return;
 	/* Closing is not enough: while anybody else holds the same socket, a child that is about to
@@ -81,32 +96,43 @@ int control_send(struct supervisor *s, struct node *n, const struct control_pack
 	return -EAGAIN;
 }
 
-/* Answers a request; the answer that does not fit is kept, and nothing is read until it does. */
-static void send_reply(struct supervisor *s, struct node *n, const struct control_packet *reply)
+/* Keeps an answer behind those that wait already. Returns 0 or -ENOMEM. */
+static int keep_reply(struct node *n, const struct control_packet *packet)
 {
-	struct control_packet *kept;
+	struct reply **last = &n->link.replies;
+	struct reply *reply = malloc(sizeof(*reply));
 
-	if (control_send(s, n, reply) != -EAGAIN)
+	if (reply == NULL)
+		return -ENOMEM;
+	reply->next = NULL;
+	reply->packet = *packet;
+	while (*last != NULL)
+		last = &(*last)->next;
+	*last = reply;
+	return 0;
+}
+
+void control_reply(struct supervisor *s, struct node *n, const struct control_packet *reply)
+{
+	if (n->link.replies == NULL && control_send(s, n, reply) != -EAGAIN)
 		return; /* sent, or the child is gone */
-	kept = malloc(sizeof(*kept));
-	if (kept == NULL) {
+	if (keep_reply(n, reply) < 0)
 		node_condemn(s, n, DEATH_TREATY, "does not read its answers");
-		return;
-	}
-	*kept = *reply;
-	n->link.reply = kept;
-	(void)watch_descriptor(s, n, EPOLL_CTL_MOD);
+	else
+		(void)watch_descriptor(s, n, EPOLL_CTL_MOD);
 }
 
 void control_writable(struct supervisor *s, struct node *n)
 {
-	struct control_packet *reply = n->link.reply;
-
 	n->link.wants_out = false;
-	if (reply != NULL && control_send(s, n, reply) == -EAGAIN)
-		return;
-	free(reply);
-	n->link.reply = NULL;
+	while (n->link.replies != NULL) {
+		struct reply *reply = n->link.replies;
+
+		if (control_send(s, n, &reply->packet) == -EAGAIN)
+			return;
+		n->link.replies = reply->next;
+		free(reply);
+	}
 	news_flush(s, n);
 	if (n->link.fd >= 0 && !n->link.wants_out)
 		(void)watch_descriptor(s, n, EPOLL_CTL_MOD);
@@ -133,8 +159,8 @@ static void on_request(struct supervisor *s, struct node *n, const struct contro
 		.version = CONTROL_VERSION, .type = CONTROL_REPLY, .ref = p->ref};
 
 	memcpy(reply.name, p->name, sizeof(reply.name));
-	request_serve(s, n, p, &reply);
-	send_reply(s, n, &reply);
+	if (request_serve(s, n, p, &reply))
+		control_reply(s, n, &reply);
 }
 
 /* What is wrong with a packet, or NULL. Its strings end within their fields if nothing is. */
@@ -144,7 +170,7 @@ static const char *fault(const struct control_packet *p, ssize_t size)
 		return "a packet of the wrong size";
 	if (p->version != CONTROL_VERSION)
 		return "a packet of another version";
-	if (p->type < CONTROL_READY || p->type > CONTROL_CRASH_FRAME)
+	if (p->type < CONTROL_READY || p->type > CONTROL_RENEW_CHILD)
 		return "a packet of a type that it may not send";
 	if (memchr(p->name, '\0', sizeof(p->name)) == NULL ||
 	    memchr(p->reason, '\0', sizeof(p->reason)) == NULL)
@@ -184,7 +210,7 @@ bool control_has_unread(const struct node *n)
 {
 	char byte;
 
-	return n->link.fd >= 0 && n->link.reply == NULL &&
+	return n->link.fd >= 0 && n->link.replies == NULL &&
 	       recv(n->link.fd, &byte, sizeof(byte), MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
@@ -192,7 +218,7 @@ void control_read(struct supervisor *s, struct node *n)
 {
 	struct control_packet p;
 
-	for (int i = 0; i < READ_BATCH && n->link.fd >= 0 && n->link.reply == NULL; i++) {
+	for (int i = 0; i < READ_BATCH && n->link.fd >= 0 && n->link.replies == NULL; i++) {
 		ssize_t size = recv(n->link.fd, &p, sizeof(p), MSG_DONTWAIT | MSG_TRUNC);
 		const char *wrong;
 

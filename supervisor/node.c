@@ -132,6 +132,7 @@ void node_free(struct supervisor *s, struct node *n)
 	(void)tdelete(n->name, &s->names, compare_names);
 	take_out(s, n);
 	s->cursor = NULL;
+	askers_answer(s, n, false);
 	restart_window_fini(&n->window);
 	free(n->degraded);
 	free(n);

@@ -5,6 +5,9 @@
  *   shutdown.c    stopping in order                          node_stop*(), tree_stop()
  *   deadlines.c   when a child's time is up                  node_due()
  *   dynamic.c     children made on request                   dynamic_*
+ *   children.c    OTP's start_child, terminate_child, ...    children_*
+ *   askers.c      who waits for a child to be up or stopped  askers_*
+ *   roll.c        the rolling restart                        roll_*
  *   restart.c     the policy                                 restart_*
  *   spawn.c       fork and exec                              spawn_worker()
  *   child_env.c   what a child finds in its environment      child_env_*
@@ -37,7 +40,9 @@
 #define NEVER	    INT64_MAX /* a deadline that is none */
 #define CRASHES_MAX 64	      /* reports that are kept */
 
+struct asker;
 struct crash;
+struct reply;
 struct subject;
 struct watch;
 
@@ -47,10 +52,9 @@ TAILQ_HEAD(node_queue, node);
 
 /* The supervisor's end of a child's control socket. */
 struct control_link {
-	int fd;		/* -1: closed */
-	bool wants_out; /* something waits for room in the socket */
-	struct control_packet
-		*reply;		   /* does not fit yet; until it does, nothing is read. Else NULL */
+	int fd;		       /* -1: closed */
+	bool wants_out;	       /* something waits for room in the socket */
+	struct reply *replies; /* do not fit yet, oldest first; until they do, nothing is read */
 	struct watch_list watches; /* whom it monitors */
 	struct watch_queue untold; /* of those, the ones with news */
 	unsigned watch_count;
@@ -61,6 +65,7 @@ struct control_link {
  * over earlier ones. */
 enum after_stop {
 	THEN_RESTART, /* start them again: the strategy */
+	THEN_END,     /* it has nothing left to do: auto_shutdown */
 	THEN_DIE,     /* it gave up, or was killed: its parent decides */
 	THEN_STOPPED, /* its parent stops it */
 };
@@ -80,6 +85,9 @@ struct node {
 	bool in_queue;		   /* in its parent's queue of waiting children */
 	bool forget;		   /* once stopped, it leaves the tree ... */
 	bool again;		   /* ... but somebody asked for it anew meanwhile */
+	bool deleted;		   /* not a child any more, until its supervisor starts anew */
+	bool to_renew;		   /* its turn in the rolling restart has not come */
+	bool renewing;		   /* it stops, to be started again */
 	bool condemned;		   /* we sent SIGKILL for the reason in end, ... */
 	enum control_death death;  /* ... and that was it */
 	uint64_t generation;	   /* starts so far; see node_new() */
@@ -89,6 +97,7 @@ struct node {
 	struct restart_window
 		window; /* a supervisor's: its children's deaths; a dynamic child's: its */
 	char end[CONTROL_REASON_SIZE]; /* how the generation before ended, or why we killed this */
+	struct asker *askers;	       /* who waits for it to be up, or stopped */
 	char *degraded;		       /* what is missing outside, in CHILD_DEGRADED. Else NULL */
 
 	pid_t pid; /* 0: no process */
@@ -130,13 +139,16 @@ struct supervisor {
 	int signal_fd;
 	int run_dir_fd;
 	int lock_fd;
-	int64_t now_ms; /* CLOCK_MONOTONIC, read once per turn of the loop */
-	int64_t due_ms; /* no deadline of any node is before this */
+	int64_t now_ms;		 /* CLOCK_MONOTONIC, read once per turn of the loop */
+	int64_t due_ms;		 /* no deadline of any node is before this */
+	int64_t watchdog_ms;	 /* how often systemd is told that the loop turns; 0: never */
+	int64_t watchdog_due_ms; /* when next; NEVER when it is not */
 	unsigned max_children;
 	struct node *cursor; /* node number cursor_index of NEXT_CHILD; NULL: not known */
 	int64_t cursor_index;
 	struct crash *crashes[CRASHES_MAX]; /* a ring: number n is at n % CRASHES_MAX */
 	int64_t last_crash;		    /* number of the last report; 0: none yet */
+	bool rolling;			    /* workers are renewed one by one */
 };
 
 /* --- node.c --- */
@@ -228,6 +240,10 @@ void node_stop_children(struct supervisor *s, struct node *sup, struct node *fro
 /* One of the children that a supervisor set out to stop has stopped: goes on with the next one, or
  * with what comes after. */
 void node_go_on_stopping(struct supervisor *s, struct node *sup);
+
+/* Whether the child's end, which is for good, is the end of its supervisor; and that end. */
+bool auto_shutdown_is_due(const struct node *n);
+void auto_shutdown(struct supervisor *s, struct node *sup);
 
 /* --- deadlines.c --- */
 
@@ -322,9 +338,41 @@ void control_writable(struct supervisor *s, struct node *n);
  * control_writable() will be called. */
 int control_send(struct supervisor *s, struct node *n, const struct control_packet *packet);
 
-/* Serves a request: fills in what its reply says. */
-void request_serve(struct supervisor *s, struct node *from, const struct control_packet *request,
+/* Sends an answer, behind those that wait for room. */
+void control_reply(struct supervisor *s, struct node *n, const struct control_packet *reply);
+
+/* Serves a request: fills in what its reply says. Returns false when it is answered later. */
+bool request_serve(struct supervisor *s, struct node *from, const struct control_packet *request,
 		   struct control_packet *reply);
+
+/* --- children.c, askers.c, roll.c --- */
+
+/* OTP's functions on a child of a supervisor; by is the one that asks. What they return, their
+ * requests in proto/control.h say. */
+int children_start(struct supervisor *s, const char *name);
+int children_terminate(struct supervisor *s, const struct node *by, const char *name);
+int children_restart(struct supervisor *s, const char *name);
+int children_delete(struct supervisor *s, const struct node *by, const char *name);
+
+/* from waits for the child to be up (or stopped) and is answered then. Returns 0, -ENOMEM, or -EBUSY
+ * when too many wait for that child. */
+int askers_add(struct node *n, const struct node *from, const struct control_packet *request)
+	__attribute__((warn_unused_result));
+
+/* The child came to be up: true, or to have ended: false. Those who wait for it are answered. */
+void askers_answer(struct supervisor *s, struct node *n, bool up);
+
+/* Whether somebody waits for its start: then a start that fails is not tried again, but said. */
+bool askers_of_start(const struct node *n);
+
+/* Stops the worker called name, or with "" one worker after the other in start order, and starts it
+ * again when it has stopped; none of this counts as a restart. Returns 0, -ENOENT, -ESRCH (not up),
+ * -EINVAL (a supervisor), -EBUSY (one is under way), -ESHUTDOWN. */
+int roll_start(struct supervisor *s, const char *name);
+
+/* A worker is up again, has failed to start, or left the tree: goes on or ends. */
+void roll_step(struct supervisor *s);
+void roll_fail(struct supervisor *s, const struct node *n);
 
 /* From now on watcher hears of name. Returns 0, -ENOMEM or -ENOSPC (it monitors too many). */
 int news_monitor(struct supervisor *s, struct node *watcher, const char *name)
@@ -367,7 +415,10 @@ void signals_read(int signal_fd, struct signals_seen *out);
 /* In a child between fork and exec: an empty mask, default actions, SIGINT ignored. */
 void signals_reset_in_child(void);
 
-/* Tells systemd ("READY=1", "STOPPING=1"), when it asked for it. */
+/* Tells systemd ("READY=1", "STOPPING=1", "WATCHDOG=1"), when it asked for it. */
 void notify_send(const char *state);
+
+/* How often systemd wants to hear WATCHDOG=1: a third of its limit. 0: not at all. */
+int64_t notify_watchdog_ms(void);
 
 #endif

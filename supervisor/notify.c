@@ -1,4 +1,8 @@
-/* notify.c - sd_notify(3) by hand: one datagram to the socket that systemd named. See node.h. */
+/* notify.c - sd_notify(3) by hand: one datagram to the socket that systemd named. See node.h.
+ *
+ * The watchdog is fed from the loop, as a deadline among the others, so that a supervisor whose loop
+ * does not turn any more is killed and started anew by systemd.
+ */
 #include "supervisor/node.h"
 
 #include <stddef.h>
@@ -9,6 +13,18 @@
 #include <unistd.h>
 
 #include "base/log.h"
+
+int64_t notify_watchdog_ms(void)
+{
+	const char *usec = getenv("WATCHDOG_USEC");
+	const char *pid = getenv("WATCHDOG_PID");
+	int64_t us = usec == NULL ? 0 : strtoll(usec, NULL, 10);
+
+	/* systemd names the process that it means; it may not be us but a shell around us. */
+	if (us <= 0 || (pid != NULL && strtoll(pid, NULL, 10) != getpid()))
+		return 0;
+	return us / 3000 > 0 ? us / 3000 : 1;
+}
 
 void notify_send(const char *state)
 {

@@ -55,6 +55,8 @@ static int next_child(struct supervisor *s, int64_t index, struct control_packet
 				    : 0,
 		.state = n->state,
 		.is_supervisor = node_is_supervisor(n),
+		.is_dynamic = n->dynamic || n->spec->template != NULL,
+		.deleted = n->deleted,
 	};
 	if (n->parent != s->root)
 		(void)snprintf(reply->child.supervisor, sizeof(reply->child.supervisor), "%s",
@@ -62,7 +64,52 @@ static int next_child(struct supervisor *s, int64_t index, struct control_packet
 	return 0;
 }
 
-void request_serve(struct supervisor *s, struct node *from, const struct control_packet *request,
+/* What is done at once; the result. */
+static int act(struct supervisor *s, struct node *from, const struct control_packet *request,
+	       struct control_packet *reply)
+{
+	switch (request->type) {
+	case CONTROL_START_CHILD:
+		return children_start(s, request->name);
+	case CONTROL_TERMINATE_CHILD:
+		return children_terminate(s, from, request->name);
+	case CONTROL_RESTART_CHILD:
+		return children_restart(s, request->name);
+	case CONTROL_DELETE_CHILD:
+		return children_delete(s, from, request->name);
+	case CONTROL_RENEW_CHILD:
+		return roll_start(s, request->name);
+	case CONTROL_KILL_CHILD:
+		return kill_child(s, from, request->name);
+	case CONTROL_NEXT_CHILD:
+		return next_child(s, request->value, reply);
+	case CONTROL_NEXT_CRASH:
+		return crash_next(s, request->value, reply);
+	case CONTROL_CRASH_FRAME:
+		return crash_frame(s, request->value, reply);
+	default:
+		return -EINVAL;
+	}
+}
+
+/* Whether the answer is given later, by what becomes of the child. */
+static bool is_to_wait(struct supervisor *s, struct node *from,
+		       const struct control_packet *request, struct control_packet *reply)
+{
+	struct node *n = node_find(s, request->name);
+	bool stop = request->type == CONTROL_TERMINATE_CHILD;
+
+	if (reply->result != 0 || request->value != CONTROL_WAIT ||
+	    (!stop && request->type != CONTROL_START_CHILD &&
+	     request->type != CONTROL_RESTART_CHILD))
+		return false;
+	if (n == NULL || (stop ? n->state == CHILD_STOPPED : node_is_up(n)))
+		return false;
+	reply->result = askers_add(n, from, request);
+	return reply->result == 0;
+}
+
+bool request_serve(struct supervisor *s, struct node *from, const struct control_packet *request,
 		   struct control_packet *reply)
 {
 	if (!from->spec->may_control) {
@@ -71,29 +118,8 @@ void request_serve(struct supervisor *s, struct node *from, const struct control
 				 (int)request->type);
 		from->link.refused = true;
 		reply->result = -EPERM;
-		return;
+		return true;
 	}
-	switch (request->type) {
-	case CONTROL_START_CHILD:
-		reply->result = dynamic_start(s, request->name);
-		break;
-	case CONTROL_TERMINATE_CHILD:
-		reply->result = dynamic_terminate(s, request->name);
-		break;
-	case CONTROL_KILL_CHILD:
-		reply->result = kill_child(s, from, request->name);
-		break;
-	case CONTROL_NEXT_CHILD:
-		reply->result = next_child(s, request->value, reply);
-		break;
-	case CONTROL_NEXT_CRASH:
-		reply->result = crash_next(s, request->value, reply);
-		break;
-	case CONTROL_CRASH_FRAME:
-		reply->result = crash_frame(s, request->value, reply);
-		break;
-	default:
-		reply->result = -EINVAL;
-		break;
-	}
+	reply->result = act(s, from, request, reply);
+	return !is_to_wait(s, from, request, reply);
 }

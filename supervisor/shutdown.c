@@ -1,8 +1,8 @@
 /* shutdown.c - stopping in order: the reverse of the start, each child with the time that its row
  * gives it. See node.h.
  *
- * There is one mechanism for three ends: a strategy that restarts several children, a supervisor
- * that gives up or is killed, and a stop from above. In each a supervisor sets out to stop its
+ * There is one mechanism for four ends: a strategy that restarts several children, a supervisor that
+ * gives up or is killed, one that has nothing left to do, and a stop from above. In each a supervisor sets out to stop its
  * children back to a certain one, and whenever one of them has stopped it goes on with the next.
  */
 #include "supervisor/node.h"
@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdio.h>
 
+#include "base/exit_codes.h"
 #include "base/log.h"
 
 static void stop_worker(struct supervisor *s, struct node *n, bool brutal)
@@ -65,9 +66,12 @@ static void supervisor_is_stopped(struct supervisor *s, struct node *sup)
 {
 	stopping_is_done(sup);
 	sup->up_since_ms = 0;
+	askers_answer(s, sup, false);
 	node_set_state(s, sup, CHILD_STOPPED, NEVER);
 	if (sup == s->root)
 		s->done = true;
+	else if (!sup->parent->stopping)
+		node_let_pass(s, sup); /* it was terminated by request */
 }
 
 bool node_stop(struct supervisor *s, struct node *n, bool brutal)
@@ -86,28 +90,30 @@ bool node_stop(struct supervisor *s, struct node *n, bool brutal)
 	return n->state == CHILD_STOPPED;
 }
 
-/* The affected children of a strategy have stopped: the same again. A temporary child is not. */
+/* The affected children of a strategy have stopped: the same again. A temporary child is not,
+ * nor one that was deleted. */
 static void start_again(struct supervisor *s, struct node *sup, struct node *from)
 {
 	struct node *child = from != NULL ? from : TAILQ_FIRST(&sup->children);
 
 	for (; child != NULL; child = TAILQ_NEXT(child, in_parent)) {
-		bool temporary = child->spec->restart == RESTART_TEMPORARY;
+		bool stays = child->deleted || child->spec->restart == RESTART_TEMPORARY;
 
-		child->passed = temporary;
+		child->deleted = stays;
+		child->passed = stays;
 		child->failed_starts = 0;
-		node_set_state(s, child, temporary ? CHILD_STOPPED : CHILD_WAITING, NEVER);
+		node_set_state(s, child, stays ? CHILD_STOPPED : CHILD_WAITING, NEVER);
 	}
 	node_start_children(s, sup);
 }
 
-static void supervisor_died(struct supervisor *s, struct node *sup)
+static void supervisor_ended(struct supervisor *s, struct node *sup, enum restart_event event)
 {
 	bool was_up = sup->up_since_ms != 0;
 	int64_t uptime_ms = was_up ? s->now_ms - sup->up_since_ms : 0;
 
 	sup->up_since_ms = 0;
-	node_ended(s, sup, ENDED_BADLY, was_up, uptime_ms);
+	node_ended(s, sup, event, was_up, uptime_ms);
 }
 
 void node_go_on_stopping(struct supervisor *s, struct node *sup)
@@ -127,7 +133,7 @@ void node_go_on_stopping(struct supervisor *s, struct node *sup)
 	if (then == THEN_RESTART)
 		start_again(s, sup, from);
 	else
-		supervisor_died(s, sup);
+		supervisor_ended(s, sup, then == THEN_END ? ENDED_NORMALLY : ENDED_BADLY);
 }
 
 void node_stop_children(struct supervisor *s, struct node *sup, struct node *from,
@@ -135,6 +141,38 @@ void node_stop_children(struct supervisor *s, struct node *sup, struct node *fro
 {
 	set_out_to_stop(sup, from, then, brutal);
 	node_go_on_stopping(s, sup);
+}
+
+/* Whether no significant child of the supervisor but that one still lives, or may come back. */
+static bool is_last_significant(const struct node *n)
+{
+	const struct node *c;
+
+	TAILQ_FOREACH (c, &n->parent->children, in_parent)
+		if (c != n && c->spec->significant && !c->deleted && c->state != CHILD_STOPPED &&
+		    c->state != CHILD_QUARANTINED)
+			return false;
+	return true;
+}
+
+bool auto_shutdown_is_due(const struct node *n)
+{
+	const struct node *sup = n->parent;
+
+	if (!n->spec->significant || sup->stopping)
+		return false;
+	return sup->spec->auto_shutdown == AUTO_SHUTDOWN_ANY ||
+	       (sup->spec->auto_shutdown == AUTO_SHUTDOWN_ALL && is_last_significant(n));
+}
+
+void auto_shutdown(struct supervisor *s, struct node *sup)
+{
+	log_info("supervisor.auto_shutdown", "name=%s", sup->name);
+	(void)snprintf(sup->end, sizeof(sup->end), "shut down by itself");
+	if (sup == s->root)
+		tree_stop(s, EXIT_OK, false);
+	else
+		node_stop_children(s, sup, NULL, THEN_END, false);
 }
 
 void tree_stop(struct supervisor *s, int exit_code, bool brutal)

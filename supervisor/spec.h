@@ -27,6 +27,15 @@ enum restart_strategy {
 	REST_FOR_ONE, /* those started after it */
 };
 
+/* Whether a supervisor ends by itself, normally and with all its children, when children whose row
+ * says significant have ended by themselves and are not restarted. (One that is terminated by request
+ * or by its supervisor does not count.) */
+enum auto_shutdown {
+	AUTO_SHUTDOWN_NEVER,
+	AUTO_SHUTDOWN_ANY, /* one of them has */
+	AUTO_SHUTDOWN_ALL, /* all of them have */
+};
+
 /* Values of shutdown_ms with a meaning of their own. */
 #define SHUTDOWN_BRUTAL_KILL 0	  /* SIGKILL at once */
 #define SHUTDOWN_INFINITY    (-1) /* SIGTERM, then as long as it takes */
@@ -46,9 +55,11 @@ struct child_spec {
 	int64_t memory_max_mb;	  /* resident; past it, it is killed and restarted. 0: no limit */
 	bool may_control;	  /* its requests (proto/control.h) are served */
 	const char *secrets[SPEC_SECRETS_MAX]; /* the secret settings in its environment */
+	bool significant; /* not of a permanent child; its supervisor has an auto_shutdown */
 
 	/* Supervisors only. */
-	enum restart_strategy strategy;	   /* of its children */
+	enum restart_strategy strategy; /* of its children */
+	enum auto_shutdown auto_shutdown;
 	unsigned max_restarts;		   /* more than so many restarts ... */
 	int64_t period_ms;		   /* ... within so long, and it gives up: see below */
 	const struct child_spec *children; /* ends with a row that has no name */

@@ -86,11 +86,20 @@ static void forgive_silence(struct supervisor *s, int64_t late_ms)
 		n->heard_ms = s->now_ms;
 }
 
+static void feed_watchdog(struct supervisor *s)
+{
+	if (s->now_ms < s->watchdog_due_ms)
+		return;
+	s->watchdog_due_ms = s->now_ms + s->watchdog_ms;
+	notify_send("WATCHDOG=1");
+}
+
 static int timeout_ms(const struct supervisor *s)
 {
-	int64_t left = s->due_ms - clock_mono_ms();
+	int64_t due_ms = s->due_ms < s->watchdog_due_ms ? s->due_ms : s->watchdog_due_ms;
+	int64_t left = due_ms - clock_mono_ms();
 
-	if (s->due_ms == NEVER)
+	if (due_ms == NEVER)
 		return -1;
 	if (left <= 0)
 		return 0;
@@ -117,6 +126,7 @@ static int turn(struct supervisor *s)
 		handle_event(s, &events[i], &seen);
 	handle_signals(s, &seen);
 	handle_deadlines(s);
+	feed_watchdog(s);
 	return 0;
 }
 
@@ -155,6 +165,20 @@ static int provide_descriptors(struct supervisor *s)
 	return 0;
 }
 
+/* OTP's rules for significant children. */
+static bool is_sound(const struct child_spec *spec, const struct child_spec *sup)
+{
+	bool sound = !spec->significant || (spec->restart != RESTART_PERMANENT &&
+					    sup->auto_shutdown != AUTO_SHUTDOWN_NEVER);
+
+	if (!sound)
+		log_error("tree.wrong",
+			  "name=%s why=\"a significant child must not be permanent, and its "
+			  "supervisor must have an auto_shutdown\"",
+			  spec->name);
+	return sound;
+}
+
 static int make_children(struct supervisor *s, struct node *parent)
 {
 	const struct child_spec *spec = parent->spec->children;
@@ -162,7 +186,10 @@ static int make_children(struct supervisor *s, struct node *parent)
 	int rc = 0;
 
 	for (; rc == 0 && spec != NULL && spec->name != NULL; spec++) {
-		rc = node_new(s, spec, spec->name, parent, &n);
+		rc = is_sound(spec, parent->spec) ? node_new(s, spec, spec->name, parent, &n)
+						  : -EINVAL;
+		if (rc == 0 && spec->template != NULL && !is_sound(spec->template, spec))
+			rc = -EINVAL;
 		if (rc == 0 && node_is_supervisor(n))
 			rc = make_children(s, n);
 		if (rc == 0 && spec->template != NULL && s->options->max_children == 0)
@@ -234,11 +261,15 @@ int supervisor_run(const struct supervisor_options *options)
 			       .lock_fd = -1,
 			       .now_ms = clock_mono_ms(),
 			       .due_ms = NEVER,
+			       .watchdog_ms = notify_watchdog_ms(),
+			       .watchdog_due_ms = NEVER,
 			       .max_children = options->max_children};
 	sigset_t mask_before;
 	int exit_code;
 	int rc;
 
+	if (s.watchdog_ms > 0)
+		s.watchdog_due_ms = s.now_ms;
 	if (options->period_ms > 0) {
 		root.max_restarts = options->max_restarts;
 		root.period_ms = options->period_ms;

@@ -23,6 +23,7 @@ def test_harness_packs_control_packets_as_the_header_says(tmp_path):
             AT(version); AT(type); AT(ref); AT(generation); AT(value); AT(result); AT(reserved);
             AT(name); AT(reason); AT(child.supervisor); AT(child.generation); AT(child.pid);
             AT(child.up_since_ms); AT(child.restarts); AT(child.state); AT(child.is_supervisor);
+            AT(child.is_dynamic); AT(child.deleted);
             AT(crash.message.method); AT(crash.message.from); AT(crash.message.trace);
             AT(crash.message.from_generation); AT(crash.message.ref); AT(crash.message.since_ms);
             AT(crash.doing); AT(crash.at_ms); AT(crash.uptime_ms); AT(crash.pid); AT(crash.death);

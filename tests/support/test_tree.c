@@ -25,6 +25,8 @@
 #define WORKER(name, restart, stop, start, heartbeat, mb) \
 	{ name, "test_child", restart, stop, start, heartbeat, mb, false, .secrets = { NULL } }
 #define PLAIN(name) WORKER(name, RESTART_PERMANENT, LONG, LONG, HEARTBEAT_OFF, 0)
+#define SIGNIFICANT(name, restart) \
+	{ name, "test_child", restart, LONG, LONG, HEARTBEAT_OFF, 0, false, .secrets = { NULL }, .significant = true }
 #define PROBE { "probe", "test_child", RESTART_PERMANENT, LONG, LONG, HEARTBEAT_OFF, 0, true, .secrets = { NULL } }
 #define END { .name = NULL }
 #define ROWS (const struct child_spec[])
@@ -71,6 +73,8 @@ static const struct child_spec trees[] = {
 	  .children = ROWS{ WORKER("a", RESTART_PERMANENT, SHORT, LONG, HEARTBEAT_OFF, 0),
 		WORKER("brutal", RESTART_PERMANENT, SHUTDOWN_BRUTAL_KILL, LONG, HEARTBEAT_OFF, 0),
 		WORKER("patient", RESTART_PERMANENT, SHUTDOWN_INFINITY, LONG, HEARTBEAT_OFF, 0), END } },
+	{ .name = "stubborn_too", .max_restarts = 100, .period_ms = 60000,
+	  .children = ROWS{ PROBE, WORKER("a", RESTART_PERMANENT, SHORT, LONG, HEARTBEAT_OFF, 0), END } },
 	{ .name = "narrow", .max_restarts = 100, .period_ms = 60000,
 	  .children = ROWS{ PROBE, WORKER("a", RESTART_PERMANENT, LONG, LONG, HEARTBEAT_OFF, 64), END } },
 	{ .name = "secretive", .max_restarts = 100, .period_ms = 60000,
@@ -91,7 +95,34 @@ static const struct child_spec trees[] = {
 	{ .name = "actors", .max_restarts = 100, .period_ms = 60000,
 	  .children = ROWS{ REAL("telemetry", true),
 		{ "hh_client", "test_actor", RESTART_PERMANENT, LONG, LONG, 2000, 0, false, .secrets = { NULL } },
-		REAL("door", false), END } },
+		REAL("door", false),
+		{ .name = "group", .strategy = ONE_FOR_ONE, .max_restarts = 100, .period_ms = 60000,
+		  .children = ROWS{ PLAIN("g"), END } },
+		{ .name = "workers", .template = &dynamic_worker, .max_restarts = 2, .period_ms = 60000,
+		  .max_failed_starts = 3, .max_children = 4, .max_starting = 2 }, END } },
+	{ .name = "inside", .max_restarts = 100, .period_ms = 60000,
+	  .children = ROWS{
+		{ .name = "group", .strategy = ONE_FOR_ONE, .max_restarts = 100, .period_ms = 60000,
+		  .children = ROWS{ PROBE, PLAIN("a"), END } }, END } },
+	{ .name = "any_significant", .max_restarts = 100, .period_ms = 60000,
+	  .children = ROWS{ PROBE,
+		{ .name = "inner", .restart = RESTART_TRANSIENT, .auto_shutdown = AUTO_SHUTDOWN_ANY,
+		  .max_restarts = 100, .period_ms = 60000,
+		  .children = ROWS{ WORKER("plain", RESTART_TRANSIENT, LONG, LONG, HEARTBEAT_OFF, 0),
+			SIGNIFICANT("transient", RESTART_TRANSIENT), SIGNIFICANT("temporary", RESTART_TEMPORARY), END } },
+		PLAIN("z"), END } },
+	{ .name = "all_significant", .max_restarts = 100, .period_ms = 60000,
+	  .children = ROWS{ PROBE,
+		{ .name = "inner", .auto_shutdown = AUTO_SHUTDOWN_ALL, .max_restarts = 100, .period_ms = 60000,
+		  .children = ROWS{ PLAIN("plain"),
+			SIGNIFICANT("transient", RESTART_TRANSIENT), SIGNIFICANT("temporary", RESTART_TEMPORARY), END } },
+		END } },
+	{ .name = "root_significant", .auto_shutdown = AUTO_SHUTDOWN_ANY, .max_restarts = 100, .period_ms = 60000,
+	  .children = ROWS{ PLAIN("a"), SIGNIFICANT("job", RESTART_TRANSIENT), END } },
+	{ .name = "significant_permanent", .auto_shutdown = AUTO_SHUTDOWN_ANY, .max_restarts = 100, .period_ms = 60000,
+	  .children = ROWS{ SIGNIFICANT("job", RESTART_PERMANENT), END } },
+	{ .name = "significant_never", .max_restarts = 100, .period_ms = 60000,
+	  .children = ROWS{ SIGNIFICANT("job", RESTART_TRANSIENT), END } },
 };
 /* clang-format on */
 

@@ -5,9 +5,9 @@ from collections import namedtuple
 VERSION = 2
 HEAD = struct.Struct("@HHIQqiI64s128s")
 HEAD_FIELDS = ("version", "type", "ref", "generation", "value", "result", "reserved", "name", "reason")
-CHILD = struct.Struct("@64sQqqQII")
+CHILD = struct.Struct("@64sQqqQIIII")
 CHILD_FIELDS = ("supervisor", "child_generation", "pid", "up_since_ms", "restarts", "state",
-                "is_supervisor")
+                "is_supervisor", "is_dynamic", "deleted")
 CRASH = struct.Struct("@64s64s72sQqq16sqqqIiIIII")  # the larger part of the union
 CRASH_FIELDS = ("method", "from", "trace", "from_generation", "message_ref", "since_ms", "doing",
                 "at_ms", "uptime_ms", "pid", "death", "code", "was_up", "blamed", "frame_count",
@@ -16,9 +16,9 @@ PACKET_SIZE = HEAD.size + CRASH.size
 Packet = namedtuple("Packet", HEAD_FIELDS + CHILD_FIELDS)
 CONTROL_FD = 3
 (READY, HEARTBEAT, MONITOR, START_CHILD, TERMINATE_CHILD, KILL_CHILD, NEXT_CHILD,
- NEXT_CRASH, CRASH_FRAME, UP, DOWN, REPLY) = range(1, 13)
+ NEXT_CRASH, CRASH_FRAME, RESTART_CHILD, DELETE_CHILD, RENEW_CHILD, UP, DOWN, REPLY) = range(1, 16)
 REQUESTS = {START_CHILD, TERMINATE_CHILD, KILL_CHILD, NEXT_CHILD, NEXT_CRASH,
-            CRASH_FRAME}
+            CRASH_FRAME, RESTART_CHILD, DELETE_CHILD, RENEW_CHILD}
 (STOPPED, WAITING, STARTING, CHILD_UP, DEGRADED, STOPPING, BACKOFF, QUARANTINED) = range(8)
 ENOENT, ESRCH, EEXIST, ENOSPC = 2, 3, 17, 28
 

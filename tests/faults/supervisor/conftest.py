@@ -23,7 +23,8 @@ SANITIZED = b"__asan_init" in PROGRAM.read_bytes()
 TIMEOUT = 30
 
 READY, HEARTBEAT, MONITOR, START_CHILD, TERMINATE_CHILD, KILL_CHILD, NEXT_CHILD, NEXT_CRASH, CRASH_FRAME, \
-    UP, DOWN, REPLY = range(1, 13)
+    RESTART_CHILD, DELETE_CHILD, RENEW_CHILD, UP, DOWN, REPLY = range(1, 16)
+WAIT = 1
 DEATHS = ["exit", "signal", "heartbeat", "memory", "start", "treaty", "stop", "requested"]
 STATES = ["stopped", "waiting", "starting", "up", "degraded", "stopping", "backoff", "quarantined"]
 
@@ -32,7 +33,8 @@ class Child(ctypes.Structure):
     _fields_ = [("supervisor", ctypes.c_char * 64), ("generation", ctypes.c_uint64),
                 ("pid", ctypes.c_int64), ("up_since_ms", ctypes.c_int64),
                 ("restarts", ctypes.c_uint64), ("state", ctypes.c_uint32),
-                ("is_supervisor", ctypes.c_uint32)]
+                ("is_supervisor", ctypes.c_uint32), ("is_dynamic", ctypes.c_uint32),
+                ("deleted", ctypes.c_uint32)]
 
 
 class Message(ctypes.Structure):
@@ -86,7 +88,8 @@ class Event:
 class Tree:
     """A running test_tree. behaviours: what children do, by name; settings: environment."""
 
-    def __init__(self, tree, behaviours=None, folder=None, limits=None, **settings):
+    def __init__(self, tree, behaviours=None, folder=None, limits=None, program=PROGRAM,
+                 **settings):
         self.tree, self.settings = tree, settings
         self.own_folder = None if folder else tempfile.TemporaryDirectory(prefix="ugtj-sup-")
         self.folder = Path(folder or self.own_folder.name)
@@ -103,7 +106,7 @@ class Tree:
         self.listener.listen()
         self.behave("probe", "probe")
         self.process = subprocess.Popen(
-            [str(PROGRAM), tree], stderr=subprocess.PIPE, text=True, errors="replace",
+            [str(program), tree], stderr=subprocess.PIPE, text=True, errors="replace",
             preexec_fn=lambda: [resource.setrlimit(*one) for one in (limits or {}).items()],
             env={**os.environ, "RUN_DIR": str(self.run_dir), "BEHAVIOUR_DIR": str(self.behaviour_dir),
                  "PROBE_SOCKET": self.listener.getsockname(),
@@ -226,8 +229,8 @@ class Tree:
                 return packet
             self.told.append(packet)
 
-    def ask(self, kind, name):
-        return self.request(kind, name).result
+    def ask(self, kind, name, value=0):
+        return self.request(kind, name, value).result
 
     def monitor(self, name):
         """Monitors; returns what holds now."""

@@ -1,6 +1,7 @@
 """Start in order, restart by type, stop in reverse order."""
 import os
 import signal
+import socket
 import time
 
 import pytest
@@ -250,15 +251,59 @@ def test_a_child_inherits_nothing_but_its_control_socket(start):
     tree.stop()
 
 
-def test_systemd_is_told(start, tmp_path):
-    import socket
-    systemd = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    systemd.bind(str(tmp_path / "notify"))
-    systemd.settimeout(30)
+@pytest.fixture
+def systemd(tmp_path):
+    """The socket at which systemd hears of us."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as one:
+        one.bind(str(tmp_path / "notify"))
+        one.settimeout(30)
+        yield one
+
+
+def test_systemd_is_told(start, systemd, tmp_path):
     tree = start("one_for_one", NOTIFY_SOCKET=str(tmp_path / "notify"))
     assert systemd.recv(64) == b"READY=1"
     tree.up()
     assert tree.names("child.up") == ["probe", "a", "b", "c"]
     tree.stop()
     assert systemd.recv(64) == b"STOPPING=1"
-    systemd.close()
+
+
+def test_systemds_watchdog_is_fed_while_the_loop_turns_and_only_then(start, systemd, tmp_path):
+    tree = start("one_for_one", NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC=900000).up()
+
+    def fed():
+        while systemd.recv(64) != b"WATCHDOG=1":
+            pass
+        return time.monotonic()
+    fed()
+    gaps = [-(fed() - fed()) for _ in range(3)]
+    assert all(0.15 < gap < 0.9 for gap in gaps), f"not every 300 ms: {gaps}"
+    tree.process.send_signal(signal.SIGSTOP)
+    until(lambda: stat_of(tree.process.pid) == "T")
+    systemd.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        while True:
+            systemd.recv(64)  # what was said before
+    systemd.settimeout(2)
+    with pytest.raises(TimeoutError):
+        systemd.recv(64)
+    tree.process.send_signal(signal.SIGCONT)
+    systemd.settimeout(30)
+    fed()
+    assert not [e for e in environment_of(tree, "c") if e.startswith("WATCHDOG_")]
+    tree.stop()
+
+
+def environment_of(tree, name):
+    with open(f"/proc/{tree.pid(name)}/environ") as file:
+        return file.read().split("\0")
+
+
+@pytest.mark.parametrize("settings", [{}, {"WATCHDOG_USEC": "x"}, {"WATCHDOG_USEC": 0},
+                                      {"WATCHDOG_USEC": 30000, "WATCHDOG_PID": 1}])
+def test_a_watchdog_that_is_off_or_meant_for_another_is_not_fed(start, systemd, tmp_path, settings):
+    tree = start("one_for_one", NOTIFY_SOCKET=str(tmp_path / "notify"), **settings).up()
+    tree.kill_and_wait("a")
+    tree.stop()
+    assert [systemd.recv(64), systemd.recv(64)] == [b"READY=1", b"STOPPING=1"]

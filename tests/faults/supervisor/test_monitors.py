@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from conftest import KILL_CHILD, NEXT_CHILD, START_CHILD, TERMINATE_CHILD
+from conftest import KILL_CHILD, NEXT_CHILD
 
 
 def test_who_monitors_hears_at_once_what_holds(start):
@@ -129,12 +129,4 @@ def test_killing_a_supervisor_empties_it_before_it_is_restarted(start):
     assert sorted(tree.names("child.stopped")) == ["a", "b", "c"]
     tree.expect("child.up", name="c", generation=2)
     assert tree.state("group") == "up"
-    tree.stop()
-
-
-def test_static_children_are_not_started_or_terminated_by_request(start):
-    tree = start("one_for_one").up()
-    assert tree.ask(TERMINATE_CHILD, "b") == -errno.ENOENT
-    assert tree.ask(START_CHILD, "b") == -errno.ENOENT
-    assert tree.state("b") == "up"
     tree.stop()
