@@ -5,7 +5,8 @@ import signal
 
 import pytest
 
-from conftest import KILL_CHILD, START_CHILD, STATES, TERMINATE_CHILD, until
+from conftest import (DELETE_CHILD, KILL_CHILD, RENEW_CHILD, RESTART_CHILD, START_CHILD, STATES,
+                      TERMINATE_CHILD, until)
 
 BEHAVIOURS = [None, None, None, "exit=1", "ready-exit=1", "garbage=size", "close-control", "mute",
               "ignore-term", "term-exit=4"]
@@ -13,6 +14,10 @@ BEHAVIOURS = [None, None, None, "exit=1", "ready-exit=1", "garbage=size", "close
 
 NAMES = {"one_for_all": ["a", "b", "c"], "rest_for_one": ["a", "b", "c"], "watched": ["a", "b"],
          "dynamic": ["w:0", "w:1", "w:2", "w:3"]}
+
+
+REQUESTS = {"begin": START_CHILD, "end": TERMINATE_CHILD, "again": RESTART_CHILD,
+            "forget": DELETE_CHILD, "renew": RENEW_CHILD}
 
 
 def signal_to(pid, signum):
@@ -28,17 +33,15 @@ def wreak_havoc(tree, names, dice):
     name = dice.choice(names)
     tree.behave(name, dice.choice(BEHAVIOURS))
     row = tree.status().get(name)
-    act = dice.choice(["kill", "kill", "stop", "ask", "begin", "end"])
+    act = dice.choice(["kill", "kill", "stop", "ask", *REQUESTS])
     if act == "kill" and row:
         signal_to(row.child.pid, signal.SIGKILL)
     elif act == "stop" and row:
         signal_to(row.child.pid, signal.SIGSTOP)
     elif act == "ask":
         tree.request(KILL_CHILD, dice.choice(names + ["group", "workers"]))
-    elif act == "begin":
-        tree.request(START_CHILD, name)
-    elif act == "end":
-        tree.request(TERMINATE_CHILD, name)
+    elif act in REQUESTS:
+        tree.request(REQUESTS[act], name)
 
 
 def all_up(tree, names):
@@ -48,6 +51,8 @@ def all_up(tree, names):
         state = STATES[rows[name].child.state] if name in rows else None
         if state in (None, "quarantined"):
             tree.request(START_CHILD, name)
+        elif state == "stopped":
+            tree.request(START_CHILD if rows[name].child.deleted else RESTART_CHILD, name)
         else:
             signal_to(rows[name].child.pid,
                       signal.SIGKILL if state == "stopping" else signal.SIGCONT)
