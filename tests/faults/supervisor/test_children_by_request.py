@@ -251,8 +251,8 @@ def test_an_asker_that_dies_is_not_answered_and_hurts_nobody(tree):
     tree.kill_and_wait("b")
     tree.send(TERMINATE_CHILD, "b", WAIT, ref=1)
     tree.until_state("b", "stopping")
+    tree.connection.close()  # the probe ends with it
     tree.connection = None
-    tree.kill("probe")
     tree.expect("child.up", name="probe", generation=2)
     tree.kill("b")
     assert tree.until_state("b", "stopped")
