@@ -10,6 +10,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,15 +37,15 @@ struct door {
 
 /* An outside call that waits for its answer. */
 struct visit {
-	zframe_t *identity;
+	struct wire_identity identity;
 	int64_t ref;
 	const struct message *message;
 };
 
 /* --- answers --- */
 
-static void send_back(struct actor *self, zframe_t *identity, int64_t ref, const char *kind,
-		      const struct record *record, const void *value)
+static void send_back(struct actor *self, const struct wire_identity *identity, int64_t ref,
+		      const char *kind, const struct record *record, const void *value)
 {
 	struct door *door = actor_state(self);
 	const struct envelope envelope = {.v = 1, .kind = kind, .ref = ref, .from = "door"};
@@ -74,7 +75,7 @@ static void refuse(struct actor *self, const struct wire *wire, enum msg_error e
 		.retry_after_ms = error == ERR_OVERLOADED ? OPT_INT_OF(1000) : (struct opt_int){0},
 	};
 
-	send_back(self, wire->identity, wire->envelope.ref, "error", RECORD_OF(failure), &failure);
+	send_back(self, &wire->identity, wire->envelope.ref, "error", RECORD_OF(failure), &failure);
 }
 
 static void visit_end(struct actor *self, struct visit *visit)
@@ -82,7 +83,6 @@ static void visit_end(struct actor *self, struct visit *visit)
 	struct door *door = actor_state(self);
 
 	door->under_way--;
-	zframe_destroy(&visit->identity);
 	free(visit);
 	if (actor_stopping(self) && door->under_way == 0)
 		actor_stopped(self);
@@ -93,10 +93,10 @@ static void on_answer(struct actor *self, const struct actor_answer *answer, voi
 	struct visit *visit = context;
 
 	if (answer->error == ERR_NONE)
-		send_back(self, visit->identity, visit->ref, "reply", visit->message->reply,
+		send_back(self, &visit->identity, visit->ref, "reply", visit->message->reply,
 			  answer->body);
 	else
-		send_back(self, visit->identity, visit->ref, "error", RECORD_OF(failure),
+		send_back(self, &visit->identity, visit->ref, "error", RECORD_OF(failure),
 			  answer->failure);
 	visit_end(self, visit);
 }
@@ -111,7 +111,6 @@ static struct visit *visit_new(struct actor *self, struct wire *wire, const stru
 	if (visit == NULL)
 		return NULL;
 	visit->identity = wire->identity;
-	wire->identity = NULL;
 	visit->ref = wire->envelope.ref;
 	visit->message = m;
 	door->under_way++;
@@ -136,8 +135,6 @@ static void pass_on(struct actor *self, struct wire *wire, const struct message 
 	log_error("door.not_passed", "method=%s error=%s", m->method, strerror(-rc));
 	if (visit == NULL)
 		return;
-	wire->identity = visit->identity; /* back to where it came from, to be answered */
-	visit->identity = NULL;
 	visit_end(self, visit);
 	refuse(self, wire, ERR_OVERLOADED, NULL, "too many calls are waiting");
 }
@@ -151,9 +148,7 @@ static void take_body(struct actor *self, struct wire *wire, const struct messag
 
 	arena_init(&arena, BODY_ARENA_BYTES);
 	body = arena_alloc(&arena, m->request->size);
-	rc = body == NULL ? -ENOMEM
-			  : codec_unpack(m->request, zframe_data(wire->body),
-					 zframe_size(wire->body), &arena, body, &problem);
+	rc = body == NULL ? -ENOMEM : wire_body(wire, m->request, &arena, body, &problem);
 	if (rc == -EINVAL)
 		refuse(self, wire, ERR_BAD_REQUEST, problem.field, problem.message);
 	else if (rc < 0)
@@ -175,7 +170,7 @@ static void on_visitor(struct actor *self, struct wire *wire)
 		refuse(self, wire, ERR_BAD_REQUEST, "method", "is required");
 	else if (m == NULL || (m->flags & MESSAGE_PUBLIC) == 0)
 		refuse(self, wire, ERR_UNKNOWN_METHOD, "method", "not a public message");
-	else if (zframe_size(wire->body) > CODEC_PUBLIC_MAX_BYTES)
+	else if (wire_body_size(wire) > CODEC_PUBLIC_MAX_BYTES)
 		refuse(self, wire, ERR_TOO_LARGE, NULL, "over 1 MiB");
 	else if (door->under_way >= UNDER_WAY_MAX)
 		refuse(self, wire, ERR_OVERLOADED, NULL, "too many calls are under way");
@@ -186,7 +181,7 @@ static void on_visitor(struct actor *self, struct wire *wire)
 static void door_drain(struct port *port)
 {
 	if (actor_stopping(port->self))
-		(void)zsock_events(port->socket); /* takes the signal, or the loop would spin */
+		(void)port_events(port); /* takes the signal, or the loop would spin */
 	for (int i = 0; i < BATCH && !actor_stopping(port->self); i++) {
 		struct wire wire;
 		int rc = wire_receive(port->socket, true, &wire);
@@ -226,31 +221,37 @@ static void write_port(const char *endpoint)
 
 static int door_bind(struct actor *self)
 {
+	static const struct port_option options[] = {
+		{ZMQ_ROUTER_MANDATORY, 1},
+		{ZMQ_BACKLOG, 1024},
+		{ZMQ_LINGER, 500},
+		{ZMQ_HEARTBEAT_IVL, 10000},
+		{ZMQ_HEARTBEAT_TIMEOUT, 30000},
+		{0, 0},
+	};
+	const int64_t largest = FRAME_MAX_BYTES;
 	struct door *door = actor_state(self);
 	int64_t wanted = setting_int(ZMQ_PORT);
-	zsock_t *router = zsock_new(ZMQ_ROUTER);
-	char *endpoint;
+	void *router = port_socket(self, ZMQ_ROUTER, options);
+	char endpoint[64];
+	size_t size = sizeof(endpoint);
 	int rc;
 
 	if (router == NULL)
 		return -errno;
-	zsock_set_router_mandatory(router, 1);
-	zsock_set_backlog(router, 1024);
-	zsock_set_maxmsgsize(router, (int)FRAME_MAX_BYTES);
-	zsock_set_linger(router, 500);
-	zsock_set_heartbeat_ivl(router, 10000);
-	zsock_set_heartbeat_timeout(router, 30000);
-	rc = wanted == 0 ? zsock_bind(router, "tcp://127.0.0.1:*")
-			 : zsock_bind(router, "tcp://127.0.0.1:%" PRId64, wanted);
-	if (rc < 0) {
+	if (wanted == 0)
+		(void)snprintf(endpoint, sizeof(endpoint), "tcp://127.0.0.1:*");
+	else
+		(void)snprintf(endpoint, sizeof(endpoint), "tcp://127.0.0.1:%" PRId64, wanted);
+	if (zmq_setsockopt(router, ZMQ_MAXMSGSIZE, &largest, sizeof(largest)) < 0 ||
+	    zmq_bind(router, endpoint) < 0 ||
+	    zmq_getsockopt(router, ZMQ_LAST_ENDPOINT, endpoint, &size) < 0) {
 		rc = -errno;
-		zsock_destroy(&router);
+		(void)zmq_close(router);
 		return rc;
 	}
-	endpoint = zsock_last_endpoint(router);
 	write_port(endpoint);
 	log_info("door.open", "endpoint=%s", endpoint);
-	free(endpoint);
 	return port_open(self, router, door_drain, &door->router);
 }
 

@@ -1,13 +1,20 @@
 /* actor.c - birth and end of an actor's process, and its loop. */
+#include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "actors/runtime/internal.h"
 #include "base/exit_codes.h"
 #include "base/log.h"
 #include "base/settings.h"
 
-#define ROUNDS_MAX 4 /* over the ports, each of at most a batch of messages */
+#define ROUNDS_MAX	4 /* over the ports, each of at most a batch of messages */
+
+#define SOCKETS_MAX	32768
+#define SOCKETS_OF_MANY 64
 
 /* --- ports --- */
 
@@ -20,13 +27,43 @@ static void on_poll(uv_poll_t *handle, int status, int events)
 	port->dirty = true; /* drained by the prepare handle, before the loop sleeps */
 }
 
-int port_open(struct actor *self, zsock_t *socket, void (*drain)(struct port *), struct port **out)
+void *port_socket(struct actor *self, int type, const struct port_option *options)
+{
+	void *socket = zmq_socket(self->zeromq, type);
+
+	for (; socket != NULL && options->name != 0; options++) {
+		if (zmq_setsockopt(socket, options->name, &options->value,
+				   sizeof(options->value)) == 0)
+			continue;
+		(void)zmq_close(socket);
+		return NULL;
+	}
+	return socket;
+}
+
+static int descriptor_of(void *socket)
+{
+	size_t size = sizeof(int);
+	int fd = -1;
+
+	return zmq_getsockopt(socket, ZMQ_FD, &fd, &size) < 0 ? -1 : fd;
+}
+
+int port_events(const struct port *port)
+{
+	size_t size = sizeof(int);
+	int events = 0;
+
+	return zmq_getsockopt(port->socket, ZMQ_EVENTS, &events, &size) < 0 ? 0 : events;
+}
+
+int port_open(struct actor *self, void *socket, void (*drain)(struct port *), struct port **out)
 {
 	struct port *port = calloc(1, sizeof(*port));
 
-	if (port == NULL || uv_poll_init(&self->loop, &port->poll, zsock_fd(socket)) < 0) {
+	if (port == NULL || uv_poll_init(&self->loop, &port->poll, descriptor_of(socket)) < 0) {
 		free(port);
-		zsock_destroy(&socket);
+		(void)zmq_close(socket);
 		return -ENOMEM;
 	}
 	port->socket = socket;
@@ -59,7 +96,7 @@ void port_close(struct port **port)
 			break;
 		}
 	(void)uv_poll_stop(&p->poll); /* before the descriptor goes */
-	zsock_destroy(&p->socket);
+	(void)zmq_close(p->socket);
 	uv_close((uv_handle_t *)&p->poll, on_port_closed);
 }
 
@@ -204,13 +241,16 @@ static int read_treaty(struct actor *self)
 	return self->generation == 0 ? -EINVAL : 0;
 }
 
-static void zeromq_setup(void)
+/* An actor that is one of many speaks to a few; of the others each may speak to all of those. ZeroMQ
+ * fills a table of so many places at once, which in a thousand processes is not nothing. */
+static int zeromq_setup(struct actor *self)
 {
-	(void)setenv("ZSYS_SIGHANDLER", "false", 1); /* signals are the loop's */
-	(void)zsys_init();
-	zsys_set_linger(500);
-	zsys_set_max_sockets(32768);
-	zsys_set_logstream(stderr);
+	int sockets = self->argument[0] != '\0' ? SOCKETS_OF_MANY : SOCKETS_MAX;
+
+	self->zeromq = zmq_ctx_new();
+	return self->zeromq == NULL || zmq_ctx_set(self->zeromq, ZMQ_MAX_SOCKETS, sockets) < 0
+		       ? -ENOMEM
+		       : 0;
 }
 
 static int loop_setup(struct actor *self)
@@ -287,7 +327,9 @@ static void actor_end(struct actor *self)
 	if (uv_loop_close(&self->loop) < 0)
 		log_warn("loop.busy", "a handle was left open");
 	free(self->state);
-	zsys_shutdown();
+	if (self->zeromq != NULL)
+		(void)zmq_ctx_term(
+			self->zeromq); /* waits for what lingers, half a second at most */
 	log_debug("actor.count",
 		  "received=%" PRIu64 " answered=%" PRIu64 " refused=%" PRIu64 " expired=%" PRIu64
 		  " stale=%" PRIu64 " malformed=%" PRIu64 " sent=%" PRIu64 " replies=%" PRIu64
@@ -318,8 +360,9 @@ int actor_main(const struct actor_spec *spec)
 	if (rc < 0)
 		fatal("note.failed", "error=\"%s\"", strerror(-rc));
 	note_begin("init", NULL);
-	zeromq_setup();
-	rc = actor_birth(&self);
+	rc = zeromq_setup(&self);
+	if (rc == 0)
+		rc = actor_birth(&self);
 	note_end();
 	if (rc < 0) {
 		log_error("actor.init_failed", "error=%s", strerror(-rc));

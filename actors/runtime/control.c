@@ -1,6 +1,12 @@
 /* control.c - the supervisor's end of the treaty (proto/control.h): ready, heartbeat, news,
  * requests. */
+#include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "actors/runtime/internal.h"
 #include "base/log.h"

@@ -1,6 +1,8 @@
 /* deaths.c - what becomes of requests when their receiver has died: sent again, failed, or set aside.
  */
 #include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "actors/runtime/peers.h"
 #include "base/log.h"

@@ -10,12 +10,15 @@
  */
 #include <dlfcn.h>
 #include <elf.h>
+#include <errno.h>
 #include <execinfo.h>
 #include <fcntl.h>
 #include <link.h>
 #include <signal.h>
 #include <stdint.h>
+#include <string.h>
 #include <ucontext.h>
+#include <unistd.h>
 
 #include "actors/runtime/internal.h"
 

@@ -13,7 +13,7 @@
 #ifndef ACTORS_RUNTIME_INTERNAL_H
 #define ACTORS_RUNTIME_INTERNAL_H
 
-#include <czmq.h>
+#include <zmq.h>
 
 #include "actors/runtime/actor.h"
 #include "actors/runtime/port.h"
@@ -35,6 +35,7 @@ struct actor {
 	const char *argument;
 	uint64_t generation;
 	uv_loop_t loop;
+	void *zeromq; /* the context of all its sockets */
 
 	/* actor.c */
 	uv_signal_t sigterm;

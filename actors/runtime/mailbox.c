@@ -3,8 +3,12 @@
  * The mailbox is a ROUTER at ipc://NAME.GENERATION. A new generation has a new address, so nothing
  * that was meant for its predecessor can reach it.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "actors/runtime/internal.h"
 #include "base/clock.h"
@@ -20,7 +24,7 @@ struct actor_call {
 	struct actor *self;
 	struct actor_call *next;
 	struct actor_call **link;
-	zframe_t *identity;
+	struct wire_identity identity;
 	const struct message *message;
 	int64_t ref;
 	uint64_t from_generation;
@@ -46,8 +50,8 @@ static actor_cast_fn *find_cast(const struct actor_spec *spec, enum msg_id id)
 	return NULL;
 }
 
-static void send_answer(struct actor *self, zframe_t *identity, int64_t ref, const char *kind,
-			const void *bytes, size_t len)
+static void send_answer(struct actor *self, const struct wire_identity *identity, int64_t ref,
+			const char *kind, const void *bytes, size_t len)
 {
 	const struct envelope envelope = {
 		.v = 1,
@@ -66,7 +70,7 @@ static void send_answer(struct actor *self, zframe_t *identity, int64_t ref, con
 	}
 }
 
-static void send_failure(struct actor *self, zframe_t *identity, int64_t ref,
+static void send_failure(struct actor *self, const struct wire_identity *identity, int64_t ref,
 			 const struct failure *failure)
 {
 	static const struct failure plain = {
@@ -99,7 +103,7 @@ static void refuse_wire(struct actor *self, const struct wire *wire, enum msg_er
 		.message = problem != NULL ? problem->message : message,
 	};
 
-	send_failure(self, wire->identity, wire->envelope.ref, &failure);
+	send_failure(self, &wire->identity, wire->envelope.ref, &failure);
 }
 
 static void call_link(struct actor *self, struct actor_call *call)
@@ -120,12 +124,11 @@ static void call_free(struct actor_call *call)
 	if (call->next != NULL)
 		call->next->link = call->link;
 	self->open_calls--;
-	zframe_destroy(&call->identity);
 	arena_fini(&call->arena);
 	free(call);
 }
 
-/* Makes the open call out of what came; takes the identity frame. NULL: no memory. */
+/* Makes the open call out of what came. NULL: no memory. */
 static struct actor_call *call_new(struct actor *self, struct wire *wire, const struct message *m)
 {
 	struct actor_call *call = calloc(1, sizeof(*call));
@@ -146,8 +149,8 @@ static struct actor_call *call_new(struct actor *self, struct wire *wire, const 
 	arena_init(&call->arena, CALL_ARENA_BYTES);
 	call->from = arena_strdup(&call->arena, e->from == NULL ? "" : e->from);
 	call->trace = arena_strdup(&call->arena, e->trace == NULL ? "" : e->trace);
-	call->identity = wire->identity;
-	wire->identity = NULL;
+	call->identity.size = wire->identity.size;
+	memcpy(call->identity.bytes, wire->identity.bytes, wire->identity.size);
 	call_link(self, call);
 	if (call->from == NULL || call->trace == NULL) {
 		call_free(call);
@@ -179,10 +182,8 @@ static void dispatch_call(struct actor *self, struct wire *wire, const struct me
 		return;
 	}
 	request = arena_alloc(&call->arena, m->request->size);
-	rc = request == NULL
-		     ? -ENOMEM
-		     : codec_unpack(m->request, zframe_data(wire->body), zframe_size(wire->body),
-				    &call->arena, request, &problem);
+	rc = request == NULL ? -ENOMEM
+			     : wire_body(wire, m->request, &call->arena, request, &problem);
 	if (rc == -EINVAL)
 		actor_refuse(call, ERR_BAD_REQUEST, problem.field, "%s", problem.message);
 	else if (rc < 0)
@@ -209,9 +210,7 @@ static void dispatch_cast(struct actor *self, struct wire *wire, const struct me
 	if (handle == NULL) {
 		self->count.malformed++;
 		log_warn("cast.unknown", "method=%s from=%s", m->method, from);
-	} else if (body == NULL ||
-		   codec_unpack(m->request, zframe_data(wire->body), zframe_size(wire->body),
-				&arena, body, &problem) < 0) {
+	} else if (body == NULL || wire_body(wire, m->request, &arena, body, &problem) < 0) {
 		self->count.malformed++;
 		log_warn("cast.malformed", "method=%s from=%s", m->method, from);
 	} else {
@@ -257,7 +256,7 @@ static void mailbox_drain(struct port *port)
 	 * the next generation by their callers, the others fail there with `down`. ZeroMQ's signal
 	 * is taken all the same, or the loop would not sleep any more. */
 	if (self->stopping)
-		(void)zsock_events(port->socket);
+		(void)port_events(port);
 	for (int i = 0; i < BATCH && !self->stopping; i++) {
 		struct wire wire;
 		int rc = wire_receive(port->socket, true, &wire);
@@ -277,21 +276,27 @@ static void mailbox_drain(struct port *port)
 
 int mailbox_open(struct actor *self)
 {
-	zsock_t *router = zsock_new(ZMQ_ROUTER);
+	static const struct port_option options[] = {
+		{ZMQ_ROUTER_MANDATORY, 1},
+		{ZMQ_ROUTER_HANDOVER, 1},
+		{ZMQ_BACKLOG, 1024},
+		{ZMQ_SNDHWM, 1000},
+		{ZMQ_RCVHWM, 1000},
+		{ZMQ_LINGER, 500},
+		{0, 0},
+	};
+	const int64_t largest = CODEC_MESSAGE_MAX_BYTES;
+	void *router = port_socket(self, ZMQ_ROUTER, options);
+	char address[CONTROL_NAME_SIZE + 32];
+	int rc;
 
 	if (router == NULL)
 		return -errno;
-	zsock_set_router_mandatory(router, 1);
-	zsock_set_router_handover(router, 1);
-	zsock_set_backlog(router, 1024);
-	zsock_set_maxmsgsize(router, (int)CODEC_MESSAGE_MAX_BYTES);
-	zsock_set_sndhwm(router, 1000);
-	zsock_set_rcvhwm(router, 1000);
-	zsock_set_linger(router, 500);
-	if (zsock_bind(router, "ipc://%s.%" PRIu64, self->name, self->generation) < 0) {
-		int rc = -errno;
-
-		zsock_destroy(&router);
+	(void)snprintf(address, sizeof(address), "ipc://%s.%" PRIu64, self->name, self->generation);
+	if (zmq_setsockopt(router, ZMQ_MAXMSGSIZE, &largest, sizeof(largest)) < 0 ||
+	    zmq_bind(router, address) < 0) {
+		rc = -errno;
+		(void)zmq_close(router);
 		return rc;
 	}
 	return port_open(self, router, mailbox_drain, &self->mailbox);
@@ -321,7 +326,7 @@ void actor_reply(struct actor_call *call, const void *body)
 		return;
 	}
 	self->count.answered++;
-	send_answer(self, call->identity, call->ref, "reply", bytes, len);
+	send_answer(self, &call->identity, call->ref, "reply", bytes, len);
 	free(bytes);
 	call_free(call);
 	actor_check_stopped(self);
@@ -331,7 +336,7 @@ void actor_refuse_with(struct actor_call *call, const struct failure *failure)
 {
 	struct actor *self = call->self;
 
-	send_failure(self, call->identity, call->ref, failure);
+	send_failure(self, &call->identity, call->ref, failure);
 	call_free(call);
 	actor_check_stopped(self);
 }

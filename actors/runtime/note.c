@@ -4,10 +4,13 @@
  * runs and taken back after: some stores to memory, no system call. Started by somebody who gives no
  * note (a test, say), the actor keeps one for itself.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "actors/runtime/internal.h"
 #include "base/clock.h"

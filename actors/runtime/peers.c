@@ -6,7 +6,11 @@
  * When a generation ends, what was sent to it fails with `down`, or is queued again if it is
  * idempotent, unless it is what they die of (docs/decisions/0010).
  */
+#include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "actors/runtime/internal.h"
 #include "actors/runtime/peers.h"
@@ -183,8 +187,7 @@ static void on_reply(struct request *request, const struct wire *wire)
 
 	arena_init(&arena, ANSWER_ARENA_BYTES);
 	body = arena_alloc(&arena, record->size);
-	if (body == NULL || codec_unpack(record, zframe_data(wire->body), zframe_size(wire->body),
-					 &arena, body, &problem) < 0) {
+	if (body == NULL || wire_body(wire, record, &arena, body, &problem) < 0) {
 		log_error("reply.malformed", "from=%s method=%s", request->peer->name,
 			  request->message->method);
 		request_fail(request, ERR_INTERNAL, "an answer did not fit the catalogue");
@@ -204,8 +207,7 @@ static void on_failure(struct request *request, const struct wire *wire)
 
 	request->peer->self->count.failures++;
 	arena_init(&arena, ANSWER_ARENA_BYTES);
-	if (codec_unpack(RECORD_OF(failure), zframe_data(wire->body), zframe_size(wire->body),
-			 &arena, &failure, NULL) < 0) {
+	if (wire_body(wire, RECORD_OF(failure), &arena, &failure, NULL) < 0) {
 		request_fail(request, ERR_INTERNAL, "an error did not fit the catalogue");
 	} else {
 		const struct actor_answer answer = {.error = error_by_code(failure.error),
@@ -256,7 +258,7 @@ static void peer_drain(struct port *port)
 		int rc = wire_receive(port->socket, false, &wire);
 
 		if (rc == WIRE_NOTHING) {
-			int events = peer_has_queued(peer) ? zsock_events(port->socket) : 0;
+			int events = peer_has_queued(peer) ? port_events(port) : 0;
 
 			if (events & ZMQ_POLLOUT)
 				peer_flush(peer);
@@ -280,23 +282,30 @@ static void peer_drain(struct port *port)
 
 static void peer_connect(struct peer *peer)
 {
+	/* ZMQ_IMMEDIATE: never queue for somebody who is not there. */
+	static const struct port_option options[] = {
+		{ZMQ_IMMEDIATE, 1},
+		{ZMQ_RECONNECT_IVL, 5},
+		{ZMQ_RECONNECT_IVL_MAX, 2000},
+		{ZMQ_LINGER, 500},
+		{ZMQ_SNDHWM, 1000},
+		{ZMQ_RCVHWM, 1000},
+		{0, 0},
+	};
+	const int64_t largest = CODEC_MESSAGE_MAX_BYTES;
 	struct actor *self = peer->self;
-	zsock_t *dealer = zsock_new(ZMQ_DEALER);
+	void *dealer = port_socket(self, ZMQ_DEALER, options);
+	char address[CONTROL_NAME_SIZE + 32];
 
 	if (dealer == NULL) {
 		log_error("peer.no_socket", "name=%s error=%s", peer->name, strerror(errno));
 		return;
 	}
-	zsock_set_immediate(dealer, 1); /* never queue for somebody who is not there */
-	zsock_set_reconnect_ivl(dealer, 5);
-	zsock_set_reconnect_ivl_max(dealer, 2000);
-	zsock_set_linger(dealer, 500);
-	zsock_set_sndhwm(dealer, 1000);
-	zsock_set_rcvhwm(dealer, 1000);
-	zsock_set_maxmsgsize(dealer, (int)CODEC_MESSAGE_MAX_BYTES);
-	if (zsock_connect(dealer, "ipc://%s.%" PRIu64, peer->name, peer->generation) < 0) {
+	(void)snprintf(address, sizeof(address), "ipc://%s.%" PRIu64, peer->name, peer->generation);
+	if (zmq_setsockopt(dealer, ZMQ_MAXMSGSIZE, &largest, sizeof(largest)) < 0 ||
+	    zmq_connect(dealer, address) < 0) {
 		log_error("peer.unreachable", "name=%s error=%s", peer->name, strerror(errno));
-		zsock_destroy(&dealer);
+		(void)zmq_close(dealer);
 	} else if (port_open(self, dealer, peer_drain, &peer->port) < 0) {
 		log_error("peer.no_port", "name=%s", peer->name);
 	}

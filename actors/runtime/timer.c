@@ -1,4 +1,6 @@
 /* timer.c - timers on the monotonic clock, each a libuv handle that frees itself. */
+#include <stdlib.h>
+
 #include "actors/runtime/internal.h"
 
 struct actor_timer {

@@ -1,59 +1,109 @@
 /* wire.c - two frames, envelope and body, to and from a ZeroMQ socket. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
 #include "actors/runtime/internal.h"
 
 /* An envelope's texts are short: this bounds what a hostile one can make us allocate. */
 #define ENVELOPE_ARENA_BYTES 8192
 #define ENVELOPE_MAX_BYTES   2048
 
-static int wire_parse(zmsg_t *msg, bool router, struct wire *wire)
-{
-	zframe_t *head = NULL;
-	int rc = WIRE_MALFORMED;
+/* An identity, an envelope, a body. */
+#define FRAMES_MAX	     3
 
-	if (zmsg_size(msg) != (router ? 3u : 2u))
-		return rc;
-	if (router)
-		wire->identity = zmsg_pop(msg);
-	head = zmsg_pop(msg);
-	wire->body = zmsg_pop(msg);
-	if (zframe_size(head) <= ENVELOPE_MAX_BYTES &&
-	    codec_unpack(RECORD_OF(envelope), zframe_data(head), zframe_size(head), &wire->arena,
-			 &wire->envelope, NULL) == 0)
-		rc = WIRE_MESSAGE;
-	zframe_destroy(&head);
-	return rc;
+/* Takes the frames of a message; those past FRAMES_MAX are dropped. ZeroMQ has all of them or none.
+ * Returns their number, 0 when nothing is there. */
+static size_t receive_frames(void *socket, zmq_msg_t frames[FRAMES_MAX])
+{
+	size_t count = 0;
+	zmq_msg_t frame;
+	bool more;
+
+	do {
+		(void)zmq_msg_init(&frame);
+		if (zmq_msg_recv(&frame, socket, ZMQ_DONTWAIT) < 0) {
+			(void)zmq_msg_close(&frame);
+			return count;
+		}
+		more = zmq_msg_more(&frame) != 0;
+		if (count < FRAMES_MAX)
+			(void)zmq_msg_move(&frames[count], &frame);
+		(void)zmq_msg_close(&frame);
+		count++;
+	} while (more);
+	return count;
 }
 
-int wire_receive(zsock_t *socket, bool router, struct wire *wire)
+static int parse(zmq_msg_t frames[FRAMES_MAX], size_t count, bool router, struct wire *wire)
 {
-	zmsg_t *msg;
+	zmq_msg_t *identity = &frames[0];
+	zmq_msg_t *head = &frames[router ? 1 : 0];
+
+	if (count != (router ? 3u : 2u))
+		return WIRE_MALFORMED;
+	if (router) {
+		wire->identity.size = zmq_msg_size(identity);
+		if (wire->identity.size > sizeof(wire->identity.bytes))
+			return WIRE_MALFORMED;
+		memcpy(wire->identity.bytes, zmq_msg_data(identity), wire->identity.size);
+	}
+	if (zmq_msg_size(head) > ENVELOPE_MAX_BYTES ||
+	    codec_unpack(RECORD_OF(envelope), zmq_msg_data(head), zmq_msg_size(head), &wire->arena,
+			 &wire->envelope, NULL) < 0)
+		return WIRE_MALFORMED;
+	(void)zmq_msg_move(&wire->body, &frames[count - 1]);
+	return WIRE_MESSAGE;
+}
+
+int wire_receive(void *socket, bool router, struct wire *wire)
+{
+	zmq_msg_t frames[FRAMES_MAX];
+	size_t count;
 	int rc;
 
-	*wire = (struct wire){0};
+	for (size_t i = 0; i < FRAMES_MAX; i++)
+		(void)zmq_msg_init(&frames[i]);
+	wire->identity.size = 0;
+	wire->envelope = (struct envelope){0};
+	(void)zmq_msg_init(&wire->body);
 	arena_init(&wire->arena, ENVELOPE_ARENA_BYTES);
-	if ((zsock_events(socket) & ZMQ_POLLIN) == 0)
-		return WIRE_NOTHING;
-	msg = zmsg_recv(socket);
-	if (msg == NULL)
-		return WIRE_NOTHING;
-	rc = wire_parse(msg, router, wire);
-	zmsg_destroy(&msg);
-	if (rc == WIRE_MALFORMED)
+	count = receive_frames(socket, frames);
+	rc = count == 0 ? WIRE_NOTHING : parse(frames, count, router, wire);
+	for (size_t i = 0; i < FRAMES_MAX; i++)
+		(void)zmq_msg_close(&frames[i]);
+	if (rc != WIRE_MESSAGE)
 		wire_release(wire);
 	return rc;
 }
 
 void wire_release(struct wire *wire)
 {
-	zframe_destroy(&wire->identity);
-	zframe_destroy(&wire->body);
+	(void)zmq_msg_close(&wire->body);
 	arena_fini(&wire->arena);
 }
 
-int wire_send(zsock_t *socket, zframe_t *identity, const struct envelope *envelope,
+/* libzmq's functions take no const, and change nothing. */
+static zmq_msg_t *body_of(const struct wire *wire)
+{
+	return (zmq_msg_t *)(uintptr_t)&wire->body;
+}
+
+size_t wire_body_size(const struct wire *wire)
+{
+	return zmq_msg_size(body_of(wire));
+}
+
+int wire_body(const struct wire *wire, const struct record *record, struct arena *arena,
+	      void *value, struct codec_problem *problem)
+{
+	return codec_unpack(record, zmq_msg_data(body_of(wire)), wire_body_size(wire), arena, value,
+			    problem);
+}
+
+int wire_send(void *socket, const struct wire_identity *identity, const struct envelope *envelope,
 	      const void *bytes, size_t len)
 {
-	void *raw = zsock_resolve(socket);
 	void *head = NULL;
 	size_t head_len;
 	int rc = codec_pack(RECORD_OF(envelope), envelope, &head, &head_len, NULL);
@@ -61,12 +111,12 @@ int wire_send(zsock_t *socket, zframe_t *identity, const struct envelope *envelo
 	if (rc < 0)
 		return rc;
 	/* The first frame decides: once it is taken, ZeroMQ takes the rest of the message too. */
-	if (identity != NULL && zmq_send(raw, zframe_data(identity), zframe_size(identity),
-					 ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0)
+	if (identity != NULL &&
+	    zmq_send(socket, identity->bytes, identity->size, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0)
 		rc = -errno;
-	else if (zmq_send(raw, head, head_len, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0)
+	else if (zmq_send(socket, head, head_len, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0)
 		rc = -errno;
-	else if (zmq_send(raw, bytes, len, ZMQ_DONTWAIT) < 0)
+	else if (zmq_send(socket, bytes, len, ZMQ_DONTWAIT) < 0)
 		rc = -errno;
 	free(head);
 	return rc;

@@ -2,16 +2,23 @@
 #ifndef ACTORS_RUNTIME_WIRE_H
 #define ACTORS_RUNTIME_WIRE_H
 
-#include <czmq.h>
+#include <zmq.h>
 
 #include "base/arena.h"
 #include "proto/catalogue.h"
+#include "proto/codec.h"
+
+/* To whom an answer goes: what ZeroMQ calls a peer of a ROUTER. */
+struct wire_identity {
+	size_t size; /* 0: the socket is no ROUTER */
+	unsigned char bytes[255];
+};
 
 /* A received message; release it with wire_release(). The envelope's texts live in arena. */
 struct wire {
-	zframe_t *identity; /* NULL unless the socket is a ROUTER */
+	struct wire_identity identity;
 	struct envelope envelope;
-	zframe_t *body;
+	zmq_msg_t body;
 	struct arena arena;
 };
 
@@ -19,12 +26,17 @@ enum { WIRE_NOTHING = 0, WIRE_MESSAGE = 1, WIRE_MALFORMED = -1 };
 
 /* Takes one message off the socket without waiting. Only after WIRE_MESSAGE is there something to
  * release. */
-int wire_receive(zsock_t *socket, bool router, struct wire *wire);
+int wire_receive(void *socket, bool router, struct wire *wire);
 void wire_release(struct wire *wire);
+
+/* Decodes the body: codec_unpack(). */
+int wire_body(const struct wire *wire, const struct record *record, struct arena *arena,
+	      void *value, struct codec_problem *problem);
+size_t wire_body_size(const struct wire *wire);
 
 /* Sends without waiting; identity NULL: not a ROUTER. bytes are copied. Returns 0 or a negative
  * errno, -EAGAIN when the peer's queue is full, -EHOSTUNREACH when the peer is gone. */
-int wire_send(zsock_t *socket, zframe_t *identity, const struct envelope *envelope,
+int wire_send(void *socket, const struct wire_identity *identity, const struct envelope *envelope,
 	      const void *bytes, size_t len);
 
 #endif
