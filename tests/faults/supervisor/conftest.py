@@ -106,7 +106,7 @@ class Tree:
         self.listener.listen()
         self.behave("probe", "probe")
         self.process = subprocess.Popen(
-            [str(program), tree], stderr=subprocess.PIPE, text=True, errors="replace",
+            [str(program), tree or str(self.run_dir)], stderr=subprocess.PIPE, text=True, errors="replace",
             preexec_fn=lambda: [resource.setrlimit(*one) for one in (limits or {}).items()],
             env={**os.environ, "RUN_DIR": str(self.run_dir), "BEHAVIOUR_DIR": str(self.behaviour_dir),
                  "PROBE_SOCKET": self.listener.getsockname(),
