@@ -3,6 +3,7 @@
  * until SIGTERM. The children are this program too: the supervisor tells them their name. */
 #include <libgen.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -12,42 +13,25 @@
 #include "proto/control.h"
 #include "supervisor/supervisor.h"
 
-static const struct child_spec worker = {.name = "worker",
-					 .program = "own_tree",
-					 .restart = RESTART_TRANSIENT,
-					 .shutdown_ms = 1000,
-					 .start_timeout_ms = 5000,
-					 .heartbeat_ms = 2500};
+/* clang-format off */
+static const struct child_spec worker =
+	{ "worker", "own_tree", RESTART_TRANSIENT, 1000, 5000, 2500, 64, false, .secrets = { NULL } };
 
 static const struct child_spec children[] = {
-	{.name = "clock",
-	 .program = "own_tree",
-	 .restart = RESTART_PERMANENT,
-	 .shutdown_ms = 1000,
-	 .start_timeout_ms = 5000,
-	 .heartbeat_ms = 2500,
-	 .may_control = true},
-	{.name = "workers",
-	 .template = &worker,
-	 .max_restarts = 3,
-	 .period_ms = 5000,
-	 .max_children = 10,
-	 .max_starting = 2},
-	{.name = NULL},
+	{ "clock", "own_tree", RESTART_PERMANENT, 1000, 5000, 2500, 64, true, .secrets = { NULL } },
+	{ "workers", .template = &worker, .max_restarts = 3, .period_ms = 5000, .max_children = 10, .max_starting = 2 },
+	{ .name = NULL },
 };
 
-static const struct child_spec root = {.name = "root",
-				       .strategy = ONE_FOR_ONE,
-				       .max_restarts = 3,
-				       .period_ms = 5000,
-				       .children = children};
+static const struct child_spec root =
+	{ "root", .strategy = ONE_FOR_ONE, .max_restarts = 3, .period_ms = 5000, .children = children };
+/* clang-format on */
 
 static void say(enum control_type type, const char *name)
 {
 	struct control_packet p = {.version = CONTROL_VERSION, .type = (uint16_t)type};
 
-	for (size_t i = 0; name[i] != '\0' && i < sizeof(p.name) - 1; i++)
-		p.name[i] = name[i];
+	(void)snprintf(p.name, sizeof(p.name), "%s", name);
 	(void)send(CONTROL_FD, &p, sizeof(p), MSG_NOSIGNAL);
 }
 
