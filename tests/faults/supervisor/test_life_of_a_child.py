@@ -1,5 +1,6 @@
 """Start in order, restart by type, stop in reverse order."""
 import os
+import re
 import signal
 import socket
 import time
@@ -59,20 +60,27 @@ def test_a_killed_child_is_back_within_milliseconds(start):
     tree.stop()
 
 
-WAYS = {"normally": "ready-exit=0", "with a code": "ready-exit=70", "of a signal": "ready-signal=10"}
+# How it dies: what it is told, and what is said of it.
+WAYS = {"normally": ("ready-exit=0", r"exit 0 \(normal\)"),
+        "with a code": ("ready-exit=70", r"exit 70 \(panic\)"),
+        "of a signal": ("ready-signal=10", "killed by SIGUSR1"),
+        "of a kill from outside": (None, "killed by SIGKILL"),
+        "of silence": ("mute", r"no heartbeat for \d+ ms"),
+        "of its size": ("hog=100", r"holds \d+ MB of memory, 64 are allowed")}
 
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("kind", ["permanent", "transient", "temporary"])
 def test_restart_type_decides_who_comes_back(start, kind, way):
     comes_back = kind == "permanent" or (kind == "transient" and way != "normally")
-    tree = start("types", {kind: WAYS[way]})
+    words, reason = WAYS[way]
+    tree = start("types", {kind: words} if words else {})
+    if words is None:
+        tree.up().kill(kind)
     died = tree.expect("child.died", name=kind)
     tree.behave(kind)
     assert died.next == ("restart" if comes_back else "none")
-    assert died.reason == {
-        "normally": "exit 0 (normal)", "with a code": "exit 70 (panic)",
-        "of a signal": "killed by SIGUSR1"}[way]
+    assert re.fullmatch(reason, died.reason), died
     tree.up()
     tree.until_state(kind, "up" if comes_back else "stopped")
     tree.stop()

@@ -97,6 +97,27 @@ def test_one_death_more_and_the_root_gives_up_in_order(start):
     assert tree.names("child.stopped") == ["c", "a", "probe"]
 
 
+def test_where_no_restart_is_allowed_the_first_death_ends_it(start):
+    tree = start("one_for_one", MAX_RESTARTS=0, MAX_SECONDS=60).up()
+    tree.kill("b")
+    tree.wait(75)
+
+
+def test_a_normal_end_of_a_permanent_child_counts_like_any_death(start):
+    tree = start("one_for_one", {"b": "ready-exit=0"}, MAX_RESTARTS=2, MAX_SECONDS=60)
+    tree.wait(75)
+    assert [e.attempt for e in tree.all("child.died", next="restart")] == ["1 of 2", "2 of 2"]
+
+
+def test_an_end_that_is_not_followed_by_a_restart_does_not_count(start):
+    tree = start("types", MAX_RESTARTS=1, MAX_SECONDS=60).up()
+    tree.kill("temporary")
+    tree.expect("child.died", name="temporary", next="none")
+    kill(tree, "transient")
+    tree.expect("child.up", name="transient")
+    tree.stop()
+
+
 def test_deaths_outside_the_window_are_forgotten(start):
     tree = start("one_for_one", MAX_RESTARTS=1, MAX_SECONDS=1).up()
     import time
