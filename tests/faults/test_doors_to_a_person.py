@@ -1,4 +1,6 @@
 """A person's things over HTTP with all actors behind it: a raw token of HH, the bucket, the applications."""
+import uuid
+
 import pytest
 from support.session_token import token
 from support.system import Simulator
@@ -47,3 +49,21 @@ def test_applications_are_listed_and_asked_for(system, user):
     for verb, path in (("GET", f"/api/applications/{user}"), ("POST", f"/api/applications/{user}/retry")):
         answer = system.request(path, verb)
         assert (answer.status, answer.json["error"]) == (404, "not_found"), answer.raw
+
+
+def test_an_application_without_an_account_says_so_and_is_kept(system, simulator, user):
+    vacancy = simulator.ids("text=python")[0]
+    body = {"job_external_id": vacancy, "customizedCv": {
+        "title": "Программист C", "firstName": "Вера", "lastName": "Ли", "email": "a@b.test",
+        "phone": "+7 912 345-67-89"}}
+    answer = system.request("/api/applications/submit", "POST", body, **{"X-Session-Id": user})
+    assert (answer.status, answer.json["error"]) == (401, "hh_login_required"), answer.raw
+    details = answer.json["details"]
+    assert details["description"] and details["idempotency_key"], details
+    path = f"/api/applications/{details['job_id']}"
+    kept = system.request(path, **{"X-Session-Id": user}).json["application"]
+    assert (kept["status"], kept["job_external_id"]) == ("failed", vacancy), kept
+    assert system.request(path, **{"X-Session-Id": str(uuid.uuid4())}).status == 404
+    assert system.request("/api/applications", **{"X-Session-Id": user}).json["total"] == 1
+    assert details["job_id"] in system.ugtj("applications", user).stdout
+    assert system.request(f"{path}/retry", "POST").json["application"]["status"] == "pending"
