@@ -264,9 +264,8 @@ static const struct sql applications_claim = {
 
 static const struct sql applications_due = {
 	"applications_due",
-	"select greatest(0, ceil(extract(epoch from min(due_at) - clock_timestamp()) * "
-	"1000))::bigint"
-	" from application_lanes",
+	"select case when count(*) > 0 then greatest(0, ceil(extract(epoch from min(due_at)"
+	"  - clock_timestamp()) * 1000))::bigint end from application_lanes",
 };
 
 static void claim_done(struct actor *self, struct unit *unit)

@@ -3,6 +3,7 @@
  */
 #include "actors/store/rows.h"
 #include "actors/store/store.h"
+#include "base/rate_limits.h"
 
 #define PRUNE_AT_ONCE	 5000
 #define PRUNE_TIMEOUT_MS 10000
@@ -83,9 +84,9 @@ static const struct sql limiter_tell = {
 	"select tell_rate_limit($1::uuid, person_of($1::uuid), $2::text, $3::integer, $4::integer)",
 };
 
-static void answer_status(struct unit *unit, const PGresult *rows)
+struct limiter_status store_read_limit(const PGresult *rows)
 {
-	const struct limiter_status reply = {
+	return (struct limiter_status){
 		.tokens = row_real(rows, 0, 0),
 		.capacity = row_int(rows, 0, 1),
 		.refill_rate = row_real(rows, 0, 2),
@@ -93,6 +94,11 @@ static void answer_status(struct unit *unit, const PGresult *rows)
 		.can_apply = row_bool(rows, 0, 4),
 		.applications_today = row_int(rows, 0, 5),
 	};
+}
+
+static void answer_status(struct unit *unit, const PGresult *rows)
+{
+	const struct limiter_status reply = store_read_limit(rows);
 
 	actor_reply(unit_call(unit), &reply);
 }
@@ -118,6 +124,18 @@ static void about_bucket(struct unit *unit, const struct sql *sql,
 	unit_text(unit, bucket->action);
 	unit_int(unit, bucket->capacity);
 	unit_int(unit, bucket->per_hour);
+}
+
+void store_read_limit_of(struct unit *unit, const char *user_id, const struct rate_limit *limit)
+{
+	const struct limiter_bucket bucket = {
+		.user_id = user_id,
+		.action = RATE_LIMIT_APPLICATION,
+		.capacity = limit->capacity,
+		.per_hour = limit->per_hour,
+	};
+
+	about_bucket(unit, &limiter_status, &bucket);
 }
 
 void store_on_limiter_status(struct actor *self, struct actor_call *call, const void *request)

@@ -23,7 +23,7 @@
 #include "proto/codec.h"
 #include "proto/control.h"
 
-#define SQL_PREPARED_MAX  64
+#define SQL_PREPARED_MAX  128
 #define UNIT_ATTEMPTS_MAX 8
 #define ANSWER_MARGIN_MS  200 /* the answer is on its way before its deadline */
 #define RETRY_AFTER_MS	  1000

@@ -6,6 +6,7 @@
  *          STORE_RUN_PLAN, STORE_RUN_PAGE, STORE_RUN_END (runs.c)
  *          EVENTS_READ, EVENTS_TAIL, WEBHOOK_CLAIM, WEBHOOK_RESULT (events.c)
  *          SECRET_CLAIM, SECRET_PUT (secrets.c)
+ *          QUEUE_ADD, _START, _CUSTOMIZE, _PROGRESS, _PAUSE, _RESUME, _CANCEL, _STATUS (workflows.c)
  *          STORE_LIMITER_SPEND, _STATUS, _RESET, _TICK (limits.c)
  *          APPLICATION_GET, APPLICATIONS_LIST, APPLICATION_RETRY, APPLICATIONS_PUT, _CLAIM, _NOTE,
  *          _END, _READ (applications.c)
@@ -30,9 +31,10 @@
 #include "base/clock.h"
 #include "base/settings.h"
 
-#define PING_MS	       2000
-#define PRUNE_FIRST_MS 1000
-#define PRUNE_EVERY_MS 600000
+#define PING_MS		   2000
+#define PRUNE_FIRST_MS	   1000
+#define PRUNE_EVERY_MS	   600000
+#define WORKFLOWS_EVERY_MS 2000 /* what a store that died had begun, and pauses that end */
 
 const struct sql notify_schedules = {
 	"notify_schedules",
@@ -105,6 +107,12 @@ static void on_prune_timer(struct actor *self, void *unused)
 	store_prune_applications(self);
 }
 
+static void on_workflow_timer(struct actor *self, void *unused)
+{
+	(void)unused;
+	store_work_on_workflows(self);
+}
+
 static void store_news(struct actor *self, const struct actor_news *news)
 {
 	struct store *store = actor_state(self);
@@ -128,7 +136,9 @@ static int store_init(struct actor *self)
 		return rc;
 	store->prune_timer =
 		actor_timer_start(self, PRUNE_FIRST_MS, PRUNE_EVERY_MS, on_prune_timer, NULL);
-	return store->prune_timer == NULL ? -ENOMEM : 0;
+	store->workflow_timer = actor_timer_start(self, WORKFLOWS_EVERY_MS, WORKFLOWS_EVERY_MS,
+						  on_workflow_timer, NULL);
+	return store->prune_timer == NULL || store->workflow_timer == NULL ? -ENOMEM : 0;
 }
 
 static void store_stop(struct actor *self)
@@ -143,6 +153,7 @@ static void store_terminate(struct actor *self)
 	struct store *store = actor_state(self);
 
 	actor_timer_stop(&store->prune_timer);
+	actor_timer_stop(&store->workflow_timer);
 	listener_close(&store->listener);
 	pool_close(&store->pool);
 }
@@ -177,6 +188,14 @@ static const struct actor_call_clause store_calls[] = {
 	{MSG_APPLICATIONS_NOTE, store_on_applications_note},
 	{MSG_APPLICATIONS_END, store_on_applications_end},
 	{MSG_APPLICATIONS_READ, store_on_applications_read},
+	{MSG_QUEUE_ADD, store_on_queue_add},
+	{MSG_QUEUE_START, store_on_queue_start},
+	{MSG_QUEUE_CUSTOMIZE, store_on_queue_customize},
+	{MSG_QUEUE_PROGRESS, store_on_queue_progress},
+	{MSG_QUEUE_PAUSE, store_on_queue_pause},
+	{MSG_QUEUE_RESUME, store_on_queue_resume},
+	{MSG_QUEUE_CANCEL, store_on_queue_cancel},
+	{MSG_QUEUE_STATUS, store_on_queue_status},
 	{MSG_NONE, NULL},
 };
 

@@ -21,7 +21,9 @@ struct store {
 	struct pool *pool;
 	struct listener *listener;
 	struct actor_timer *prune_timer;
-	bool webhook; /* the BFF wants to be told of events */
+	struct actor_timer *workflow_timer;
+	bool webhook;		   /* the BFF wants to be told of events */
+	bool working_on_workflows; /* store_work_on_workflows() is under way */
 };
 
 /* A unit that answers call; the call's own deadline is its only one. NULL: no memory, and the call
@@ -49,6 +51,22 @@ actor_call_fn store_on_secret_claim, store_on_secret_put;
 /* limits.c */
 actor_call_fn store_on_limiter_spend, store_on_limiter_status, store_on_limiter_reset,
 	store_on_limiter_tick;
+
+struct rate_limit;
+
+/* A statement of unit that reads the user's bucket of applications; and what it gave. Its texts are
+ * borrowed from rows. */
+void store_read_limit_of(struct unit *unit, const char *user_id, const struct rate_limit *limit);
+struct limiter_status store_read_limit(const PGresult *rows);
+
+/* workflows.c */
+actor_call_fn store_on_queue_add, store_on_queue_start, store_on_queue_customize,
+	store_on_queue_progress, store_on_queue_pause, store_on_queue_resume, store_on_queue_cancel,
+	store_on_queue_status;
+
+/* Does what workflows do by themselves: prepares items, ends pauses. Nothing, while the last time is
+ * under way. */
+void store_work_on_workflows(struct actor *self);
 
 /* The same as store_prune(), for what the rate limits keep. */
 void store_prune_limits(struct actor *self);

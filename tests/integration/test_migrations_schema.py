@@ -69,6 +69,7 @@ REFERENCES = {
     ("application_queue", "job_id"): ("jobs", "set null"),
     ("parsed_cvs", "user_id"): ("users", "cascade"),
     ("sessions", "user_id"): ("users", "cascade"),
+    ("workflows", "cv_id"): ("cvs", "cascade"),
 }
 
 COLUMNS = """
