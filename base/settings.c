@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -218,6 +219,44 @@ int settings_read_file(const char *path, FILE *errors)
 	free(line);
 	(void)fclose(file);
 	return rc;
+}
+
+/* NAME=value of a setting in memory, 0 when it is no secret or not set. */
+static size_t secret_size(const struct setting *s)
+{
+	const char *value = s->flags & SETTING_SECRET ? getenv(s->name) : NULL;
+
+	return value == NULL ? 0 : strlen(s->name) + strlen(value) + 2;
+}
+
+int settings_hide_secrets(void)
+{
+	size_t size = 0;
+	char *place;
+
+	for (size_t i = 0; i < SETTING_COUNT; i++)
+		size += secret_size(&settings_table[i]);
+	if (size == 0)
+		return 0;
+	place = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (place == MAP_FAILED)
+		return -errno;
+	if (madvise(place, size, MADV_DONTDUMP) < 0)
+		return -errno;
+	for (size_t i = 0; i < SETTING_COUNT; i++) {
+		size_t len = secret_size(&settings_table[i]);
+		char *old;
+
+		if (len == 0)
+			continue;
+		old = getenv(settings_table[i].name);
+		(void)snprintf(place, len, "%s=%s", settings_table[i].name, old);
+		if (putenv(place) != 0) /* it is the environment's from now on */
+			return -ENOMEM;
+		explicit_bzero(old, strlen(old));
+		place += len;
+	}
+	return 0;
 }
 
 /* FNV-1a: tells two servers on one host apart, nothing more. */

@@ -43,6 +43,11 @@ int settings_read_file(const char *path, FILE *errors) __attribute__((warn_unuse
  * is wrong on errors, a line each. Returns how many lines that were. */
 int settings_check(FILE *errors) __attribute__((warn_unused_result));
 
+/* Moves the secrets from where the kernel and core files show a process's environment to memory that
+ * no core file has, and blanks the old place. getenv() finds them as before; what it gave before is
+ * gone. Called once, before other threads are there. Returns 0 or a negative errno. */
+int settings_hide_secrets(void) __attribute__((warn_unused_result));
+
 /* The value or its default, NULL when unset. Borrowed from the environment. */
 const char *setting_text_by_id(enum setting_id id);
 int64_t setting_int_by_id(enum setting_id id);

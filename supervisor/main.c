@@ -116,6 +116,9 @@ int command_server(int argc, char **argv)
 		fatal("libexec.missing",
 		      "error=\"%s\" hint=\"the actors' programs must be beside this one\"",
 		      strerror(-rc));
+	rc = settings_hide_secrets();
+	if (rc < 0)
+		fatal("secrets.failed", "error=\"%s\"", strerror(-rc));
 	rc = make_run_dir_absolute();
 	if (rc < 0)
 		fatal("run_dir.failed", "error=\"%s\"", strerror(-rc));

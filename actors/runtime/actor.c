@@ -365,6 +365,11 @@ int actor_main(const struct actor_spec *spec)
 	int rc;
 
 	self.spec = spec;
+	rc = settings_hide_secrets();
+	if (rc < 0) {
+		(void)fprintf(stderr, "no memory for the secrets: %s\n", strerror(-rc));
+		return EXIT_WORLD;
+	}
 	rc = read_treaty(&self);
 	if (rc < 0) {
 		(void)fprintf(stderr,
