@@ -25,10 +25,12 @@
 #define APPLICATION_MAX 64 /* PostgreSQL cuts it there */
 
 /* The server notices a dead peer at about the same time as we do. The time zone is UTC since the
- * columns of the BFF have none. */
+ * columns of the BFF have none. Whoever holds a row for long makes those wait who want it, and for so
+ * long only. */
 #define SESSION                                                                                    \
 	"select set_config('timezone', 'UTC', false),"                                             \
 	" set_config('statement_timeout', '30s', false),"                                          \
+	" set_config('lock_timeout', '5s', false),"                                                \
 	" set_config('idle_in_transaction_session_timeout', '30s', false),"                        \
 	" set_config('client_connection_check_interval', '2s', false);"
 
@@ -355,9 +357,14 @@ static void on_event(uv_poll_t *poll, int status, int events)
 
 void conn_flush(struct conn *conn)
 {
-	/* A failure is left to PQconsumeInput(): the socket is readable then. */
 	int more = PQflush(conn->pg);
 
+	/* Where a write fails libpq reads as well, and may close the socket: nothing would ever be
+	 * heard of it again. */
+	if (more < 0 || PQstatus(conn->pg) == CONNECTION_BAD) {
+		on_broken(conn);
+		return;
+	}
 	if (watch(conn, more == 1 ? UV_READABLE | UV_WRITABLE : UV_READABLE) < 0)
 		fatal("db.unwatched", "a socket cannot be watched");
 }

@@ -34,8 +34,8 @@ void conn_free(struct conn **conn);
 /* libpq's connection; NULL unless it is up. Borrowed. */
 PGconn *conn_pg(struct conn *conn);
 
-/* Sends what libpq has buffered, now and as the socket takes it. A failure becomes a later event
- * `lost`. */
+/* Sends what libpq has buffered, now and as the socket takes it. A failure is the event `lost`,
+ * perhaps before this returns. */
 void conn_flush(struct conn *conn);
 
 /* Closes the connection, e.g. since an answer is overdue; `lost` is called before this returns. The

@@ -13,6 +13,9 @@
 #define ROUND_S	   "300"
 #define WHOLE_EACH "interval '24 hours'"
 
+#define THE_INTERVAL "interval_s * interval '1 second'"
+#define CLOCK_SLACK  "interval '1 minute'" /* clocks of a primary and its standby may differ so much */
+
 static void refuse_lost(struct actor_call *call)
 {
 	actor_refuse(call, ERR_CONFLICT, "lease_token", "lease lost");
@@ -20,15 +23,19 @@ static void refuse_lost(struct actor_call *call)
 
 /* --- the plan --- */
 
-/* The row is locked, so that a plan that is read while the schedule is being changed is of the
+/* What lies in the future was written by a clock that has been set back since: the run is due, and
+ * asks for everything. The row is locked, so that a plan that is read while the schedule is being changed is of the
  * changed one. See demanded_at in schedules.c. */
 /* clang-format off */
 static const struct sql run_plan = {
 	"run_plan",
 	"select search, interval_s,"
-	" ceil(greatest(0, extract(epoch from next_run_at - clock_timestamp()) * 1000))::bigint,"
+	" case when next_run_at <= clock_timestamp() + " THE_INTERVAL " + " CLOCK_SLACK " then"
+	"  ceil(greatest(0, extract(epoch from next_run_at - clock_timestamp()) * 1000))::bigint"
+	"  else 0 end,"
 	" fetched_from is null,"
-	" case when full_at > clock_timestamp() - " WHOLE_EACH " then"
+	" case when full_at between clock_timestamp() - " WHOLE_EACH " and clock_timestamp() + " CLOCK_SLACK
+	"  and fetched_from <= clock_timestamp() + " CLOCK_SLACK " then"
 	"  floor(extract(epoch from fetched_from - " OVERLAP ") / " ROUND_S ")::bigint"
 	"   * " ROUND_S " * 1000 end,"
 	" " SQL_MS("clock_timestamp()") ", failures"
@@ -228,7 +235,6 @@ void store_on_run_page(struct actor *self, struct actor_call *call, const void *
 #define STARTED	     "to_timestamp($5::bigint / 1000.0)"
 #define OUTDATED     "demanded_at > " STARTED
 #define OTHER_SEARCH "(" OUTDATED " and fetched_from is null)"
-#define THE_INTERVAL "interval_s * interval '1 second'"
 
 /* clang-format off */
 static const struct sql run_end = {
@@ -247,7 +253,8 @@ static const struct sql run_end = {
 	" full_at = case when $3::boolean and $6::boolean and not " OTHER_SEARCH
 	"  then " STARTED " else full_at end,"
 	" next_run_at = case when " OUTDATED " then next_run_at"
-	"  when $3::boolean then greatest(next_run_at + " THE_INTERVAL ", now())"
+	"  when $3::boolean then"
+	"   least(greatest(next_run_at, now() - " THE_INTERVAL "), now()) + " THE_INTERVAL
 	"  else now() + coalesce($7::bigint * interval '1 ms', " THE_INTERVAL ") end"
 	" where user_id = $1::uuid and lease_token = $2::bigint"
 	"  and last_started is distinct from " STARTED,

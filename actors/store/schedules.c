@@ -210,21 +210,25 @@ void store_on_schedules_list(struct actor *self, struct actor_call *call, const 
 /* --- leases --------------------------------------------------------------------------------------
  *
  * A claim is four statements in one transaction. A lease of ours that expired, but that nobody
- * took, is simply renewed: its token still fences off everybody else.
+ * took, is simply renewed: its token still fences off everybody else. A row that somebody holds is
+ * passed over until the next claim, so that it keeps nobody else's lease from being renewed.
  */
 
 static const struct sql claim_drop = {
 	"claim_drop",
 	"update schedules set lease_node = null, lease_token = null, lease_expires_at = null"
-	" where lease_node = $1::text and (paused or user_id not in"
-	"  (select user_id from schedules where lease_node = $1::text and not paused"
-	"   order by user_id limit $2::bigint))",
+	" where user_id in (select user_id from schedules"
+	"  where lease_node = $1::text and (paused or user_id not in"
+	"   (select user_id from schedules where lease_node = $1::text and not paused"
+	"    order by user_id limit $2::bigint))"
+	"  for no key update skip locked)",
 };
 
 static const struct sql claim_renew = {
 	"claim_renew",
 	"update schedules set lease_expires_at = now() + $2::bigint * interval '1 ms'"
-	" where lease_node = $1::text",
+	" where user_id in (select user_id from schedules where lease_node = $1::text"
+	"  for no key update skip locked)",
 };
 
 static const struct sql claim_take = {

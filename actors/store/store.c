@@ -22,6 +22,8 @@
 #include "actors/store/store.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -43,7 +45,8 @@ const struct sql notify_schedules = {
 
 static const struct sql ping = {
 	"ping",
-	"select split_part(current_setting('server_version'), ' ', 1)",
+	"select split_part(current_setting('server_version'), ' ', 1), max(version)"
+	" from schema_migrations",
 };
 
 struct unit *store_unit(struct actor *self, struct actor_call *call, unit_done_fn *done)
@@ -60,12 +63,21 @@ struct unit *store_unit(struct actor *self, struct actor_call *call, unit_done_f
 
 static void ping_done(struct actor *self, struct unit *unit)
 {
-	const struct database_state state = {
+	const PGresult *rows = unit_result(unit, 0);
+	struct database_state state = {
 		.db = "up",
-		.server = row_text(unit_result(unit, 0), 0, 0),
+		.server = row_text(rows, 0, 0),
 	};
+	char problem[128];
 
 	(void)self;
+	if (row_int(rows, 0, 1) < UGTJ_SCHEMA_VERSION) {
+		(void)snprintf(problem, sizeof(problem),
+			       "the schema is at %" PRId64 " and must be at %d: run ugtj migrate",
+			       row_int(rows, 0, 1), UGTJ_SCHEMA_VERSION);
+		state.db = "down";
+		state.problem = problem;
+	}
 	actor_reply(unit_call(unit), &state);
 }
 

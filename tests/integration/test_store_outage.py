@@ -360,3 +360,16 @@ def test_more_than_the_mailbox_holds_is_overloaded_at_once(postgres):
                  for _ in range(1100)]
         codes = [refused(call.result, 20).code for call in calls]
         assert codes.count("overloaded") == 100 and codes.count("unavailable") == 1000
+
+
+def test_a_schema_that_is_behind_is_no_health(postgres, tables):
+    with Store(postgres.url) as store:
+        assert store.call("store.ping")["db"] == "up"
+        last, = tables("delete from schema_migrations where version ="
+                       " (select max(version) from schema_migrations) returning version")[0]
+        try:
+            state = store.call("store.ping")
+            assert state["db"] == "down" and "run ugtj migrate" in state["problem"]
+        finally:
+            tables("insert into schema_migrations (version) values (%s)", last)
+        assert store.call("store.ping")["db"] == "up"

@@ -203,6 +203,19 @@ def test_once_a_day_everything_is_asked_for(store, database):
     assert "date_from_ms" in store.run(user, token, whole=True)
 
 
+def test_what_a_clock_wrote_that_was_set_back_since_does_not_stop_the_schedule(store, database):
+    user, token = store.leased(interval_s=60)
+    store.run(user, token, whole=True)
+    database.rows("update schedules set next_run_at = next_run_at + interval '3 days',"
+                  " fetched_from = fetched_from + interval '3 days',"
+                  " full_at = full_at + interval '3 days'")
+    plan = store.plan(user, token)
+    assert plan["due_in_ms"] == 0 and "date_from_ms" not in plan
+    after = store.run(user, token, whole=True)
+    assert 50_000 < after["due_in_ms"] <= 60_000
+    assert after["date_from_ms"] < wall_ms()
+
+
 def test_a_run_that_ends_well_is_noted(store, database):
     user, token = store.leased(interval_s=60)
     database.rows("update schedules set next_run_at = now() - interval '7 s',"

@@ -131,6 +131,23 @@ def test_an_expired_lease_that_nobody_took_is_still_good(store, database):
     assert store.claim()[user]["token"] == token
 
 
+def test_a_row_that_somebody_holds_keeps_no_other_lease_from_being_renewed(store, database):
+    held, free = store.leased()[0], store.leased()[0]
+    database.rows("update schedules set lease_expires_at = now() + interval '1 s'")
+    other = database.server.connect(database.name)
+    other.autocommit = False
+    with other.cursor() as cursor:
+        cursor.execute("select from schedules where user_id = %s for update", (held,))
+        assert set(store.claim()) == {held, free}
+        left = dict(database.rows("select user_id::text, lease_expires_at - now() > interval '30 s'"
+                                  " from schedules"))
+        assert left == {held: False, free: True}
+    other.rollback()
+    other.close()
+    store.claim()
+    assert database.value("select min(lease_expires_at) - now() > interval '30 s' from schedules")
+
+
 def test_a_paused_schedule_is_run_by_nobody(store):
     user, token = store.leased()
     store.put(user, paused=True)

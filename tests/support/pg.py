@@ -168,11 +168,18 @@ def migration_files(direction="up"):
 
 
 def apply_migrations(url, direction="up"):
-    """Runs all migrations as they are, each in a transaction; for tests that are not about the runner."""
+    """Runs all migrations as they are, each in a transaction; for tests that are not about the runner.
+    Of the runner's table the store reads the versions alone."""
     connection = psycopg2.connect(url)
     try:
         for path in migration_files(direction):
             with connection, connection.cursor() as cursor:
                 cursor.execute(path.read_text(encoding="utf-8"))
+        with connection, connection.cursor() as cursor:
+            if direction == "up":
+                cursor.execute("create table schema_migrations as select unnest(%s) as version",
+                               ([int(path.name[:4]) for path in migration_files("up")],))
+            else:
+                cursor.execute("drop table schema_migrations")
     finally:
         connection.close()
