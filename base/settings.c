@@ -1,6 +1,7 @@
 /* settings.c - see settings.h. */
 #include "base/settings.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,9 +81,33 @@ static const char *number_problem(const struct setting *s, const char *value)
 	return NULL;
 }
 
+/* http:// or https://, then a host: the rest is read by those who use it. */
+static const char *url_problem(const char *value)
+{
+	const char *host = strstr(value, "://");
+
+	if (strncmp(value, "http://", 7) != 0 && strncmp(value, "https://", 8) != 0)
+		return "is not an http:// or https:// URL";
+	host += 3;
+	if (strcspn(host, ":/?#") == 0 || strpbrk(host, " \"<>\\^`{|}") != NULL)
+		return "is not a URL with a host";
+	return NULL;
+}
+
+static bool has_control_characters(const char *value)
+{
+	for (const char *p = value; *p != '\0'; p++)
+		if ((unsigned char)*p < 0x20 || *p == 0x7f)
+			return true;
+	return false;
+}
+
 static const char *problem(const struct setting *s, const char *value)
 {
 	size_t len = strlen(value);
+
+	if (has_control_characters(value)) /* most go into headers of HTTP */
+		return "has a line's end or another control character in it";
 
 	switch (s->type) {
 	case SETTING_INT:
@@ -93,8 +118,8 @@ static const char *problem(const struct setting *s, const char *value)
 			       ? NULL
 			       : "is neither true nor false";
 	case SETTING_URL:
-		if (strncmp(value, "http://", 7) != 0 && strncmp(value, "https://", 8) != 0)
-			return "is not an http:// or https:// URL";
+		if (url_problem(value) != NULL)
+			return url_problem(value);
 		break;
 	case SETTING_TEXT:
 		break;
@@ -129,6 +154,23 @@ static int demand(bool met, const char *what, FILE *errors)
 	return met ? 0 : 1;
 }
 
+/* As libpq sees it; whether the database is there is another matter. */
+static bool database_url_is_plausible(const char *url)
+{
+	if (url == NULL) /* said elsewhere */
+		return true;
+	return strstr(url, "://") == NULL ? strchr(url, '=') != NULL
+					  : strncmp(url, "postgresql://", 13) == 0 ||
+						    strncmp(url, "postgres://", 11) == 0;
+}
+
+static bool address_is_plausible(const char *address)
+{
+	struct in_addr ignored;
+
+	return inet_pton(AF_INET, address, &ignored) == 1;
+}
+
 int settings_check(FILE *errors)
 {
 	bool id = setting_text(HH_CLIENT_ID) != NULL;
@@ -139,6 +181,12 @@ int settings_check(FILE *errors)
 	for (size_t i = 0; i < SETTING_COUNT; i++)
 		wrong += check_one(&settings_table[i], errors);
 	wrong += demand(setting_text(DATABASE_URL) != NULL, "DATABASE_URL is not set", errors);
+	wrong += demand(database_url_is_plausible(setting_text(DATABASE_URL)),
+			"DATABASE_URL is neither postgresql://user:password@host/name nor libpq's "
+			"host=... dbname=...",
+			errors);
+	wrong += demand(address_is_plausible(setting_text(BIND_ADDRESS)),
+			"BIND_ADDRESS is not an IPv4 address", errors);
 	wrong += demand(setting_text(ORCHESTRATOR_SECRET) != NULL,
 			"ORCHESTRATOR_SECRET is not set: make one with ugtj gen-secret", errors);
 	wrong += demand(id == secret, "HH_CLIENT_ID and HH_CLIENT_SECRET go together", errors);

@@ -118,6 +118,10 @@ int main(int argc, char **argv)
 	}
 	(void)setenv("ZSYS_SIGHANDLER", "false", 1); /* ctrl-C ends the wait */
 	rc = run(command, count, words, json);
+	if (fflush(stdout) != 0 || ferror(stdout)) {
+		(void)fprintf(stderr, "ugtj: the output could not be written\n");
+		rc = EXIT_WORLD;
+	}
 	zsys_shutdown();
 	return rc;
 }

@@ -223,6 +223,21 @@ static void copy_text(char *to, size_t room, const PGresult *res, int row, int c
 	(void)snprintf(to, room, "%s", PQgetvalue(res, row, column));
 }
 
+int database_servers(PGconn *conn, FILE *errors, int64_t *out)
+{
+	PGresult *res = NULL;
+	int rc = query(
+		conn, errors,
+		"select count(distinct application_name) from pg_stat_activity"
+		" where datname = current_database() and application_name like 'ugtj store %'",
+		0, NULL, &res);
+
+	if (rc == 0)
+		*out = strtoll(PQgetvalue(res, 0, 0), NULL, 10);
+	PQclear(res);
+	return rc;
+}
+
 int database_records(PGconn *conn, FILE *errors, struct applied_list *out)
 {
 	struct applied_list list = {.items = NULL};

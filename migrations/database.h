@@ -33,6 +33,9 @@ int database_prepare(PGconn *conn, FILE *errors) __attribute__((warn_unused_resu
 int database_records(PGconn *conn, FILE *errors, struct applied_list *out)
 	__attribute__((warn_unused_result));
 
+/* How many servers are connected to the database: the store of each holds connections. */
+int database_servers(PGconn *conn, FILE *errors, int64_t *out) __attribute__((warn_unused_result));
+
 /* Runs m's file for direction and writes or deletes its record, in one transaction: after anything
  * but success, nothing of it is left. */
 int database_step(PGconn *conn, const char *dir, const struct migration *m,

@@ -35,7 +35,8 @@ static const struct command commands[] = {
 	{{"db", "reset"},
 	 TAKES_YES,
 	 runner_reset,
-	 "db reset [--yes] [--json]\n  undoes all migrations and runs them again: all data is "
+	 "db reset [--yes] [--json]\n  undoes all migrations and runs them again, while no server "
+	 "runs: all data is "
 	 "lost"},
 };
 

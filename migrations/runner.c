@@ -25,6 +25,7 @@ static int exit_code_of(int rc)
 	case 0:
 		return EXIT_OK;
 	case -ECONNREFUSED:
+	case -EBUSY:
 		return EXIT_UNAVAILABLE;
 	case -EIO:
 	case -ENOMEM:
@@ -215,12 +216,29 @@ static bool person_agrees(const struct run *run)
 	return false;
 }
 
+/* A server and its subscribers would not notice that everything begins anew. */
+static int refuse_servers(const struct run *run)
+{
+	int64_t servers = 0;
+	int rc = database_servers(run->conn, run->report->errors, &servers);
+
+	if (rc < 0 || servers == 0)
+		return rc;
+	(void)fprintf(run->report->errors,
+		      "%" PRId64 " running server(s) use this database: stop them first\n",
+		      servers);
+	return -EBUSY;
+}
+
 int runner_reset(const struct runner_options *o, struct report *r)
 {
 	struct run run = {.options = o, .report = r};
 	int rc = run_open_locked(&run);
-	bool agreed = rc == 0 && (o->yes || person_agrees(&run));
+	bool agreed;
 
+	if (rc == 0)
+		rc = refuse_servers(&run);
+	agreed = rc == 0 && (o->yes || person_agrees(&run));
 	if (rc == 0 && agreed)
 		rc = run_direction(&run, INT64_MAX);
 	if (rc == 0 && agreed)

@@ -139,6 +139,7 @@ struct supervisor {
 	int signal_fd;
 	int run_dir_fd;
 	int lock_fd;
+	int64_t run_dir_seen_ms; /* when it was last found in its place */
 	int64_t now_ms;		 /* CLOCK_MONOTONIC, read once per turn of the loop */
 	int64_t due_ms;		 /* no deadline of any node is before this */
 	int64_t watchdog_ms;	 /* how often systemd is told that the loop turns; 0: never */
@@ -393,6 +394,10 @@ void news_forget(struct supervisor *s, struct node *watcher);
 /* Makes RUN_DIR, locks it, takes leftover sockets away, writes supervisor.pid. Returns 0 or an exit
  * code; what is wrong is in the log. */
 int run_dir_open(const char *path, int *dir_fd, int *lock_fd) __attribute__((warn_unused_result));
+
+/* Whether RUN_DIR, at path, still is the directory that we locked: whoever removes it takes the lock
+ * and the children's addresses away. */
+bool run_dir_is_ours(const char *path, int dir_fd, int lock_fd);
 
 /* Removes the socket of a generation that is gone. */
 void run_dir_remove_socket(int dir_fd, const char *name, uint64_t generation);

@@ -240,6 +240,16 @@ out:
 	return rc == -EWOULDBLOCK ? EXIT_UNAVAILABLE : EXIT_WORLD;
 }
 
+bool run_dir_is_ours(const char *path, int dir_fd, int lock_fd)
+{
+	struct stat held;
+	struct stat named;
+
+	return fstat(dir_fd, &held) == 0 && stat(path, &named) == 0 &&
+	       held.st_ino == named.st_ino && held.st_dev == named.st_dev &&
+	       is_current(dir_fd, lock_fd);
+}
+
 void run_dir_remove_socket(int dir_fd, const char *name, uint64_t generation)
 {
 	char file[CONTROL_NAME_SIZE + 24];

@@ -8,12 +8,14 @@
 #include "supervisor/supervisor.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -22,6 +24,7 @@
 #include "supervisor/node.h"
 
 #define EVENTS_MAX	      128
+#define RUN_DIR_EACH_MS	      2000 /* how often RUN_DIR is looked after */
 
 /* Descriptors that the program with the most connections may need: so many per dynamic child, and
  * so many for everything else. */
@@ -106,6 +109,20 @@ static int timeout_ms(const struct supervisor *s)
 	return left < 60000 ? (int)left : 60000;
 }
 
+/* Without its directory the tree cannot be mended, and another server may already use the name: it
+ * is better to end and be started again. */
+static void look_after_run_dir(struct supervisor *s)
+{
+	if (s->phase == PHASE_STOP || s->now_ms - s->run_dir_seen_ms < RUN_DIR_EACH_MS)
+		return;
+	s->run_dir_seen_ms = s->now_ms;
+	if (run_dir_is_ours(s->options->run_dir, s->run_dir_fd, s->lock_fd))
+		return;
+	log_error("run_dir.gone", "path=%s why=\"it was removed or replaced under the server\"",
+		  s->options->run_dir);
+	tree_stop(s, EXIT_WORLD, false);
+}
+
 static int turn(struct supervisor *s)
 {
 	struct epoll_event events[EVENTS_MAX];
@@ -127,6 +144,7 @@ static int turn(struct supervisor *s)
 	handle_signals(s, &seen);
 	handle_deadlines(s);
 	feed_watchdog(s);
+	look_after_run_dir(s);
 	return 0;
 }
 
@@ -214,6 +232,17 @@ static int open_loop(struct supervisor *s, sigset_t *mask_before)
 	return prctl(PR_SET_CHILD_SUBREAPER, 1) < 0 ? -errno : 0;
 }
 
+/* One may be pending since the log's reader has gone. */
+static void forget_sigpipe(void)
+{
+	const struct timespec at_once = {0};
+	sigset_t pipe;
+
+	(void)sigemptyset(&pipe);
+	(void)sigaddset(&pipe, SIGPIPE);
+	(void)sigtimedwait(&pipe, NULL, &at_once);
+}
+
 static void close_all(struct supervisor *s, const sigset_t *mask_before)
 {
 	struct node *n;
@@ -232,6 +261,7 @@ static void close_all(struct supervisor *s, const sigset_t *mask_before)
 		(void)close(s->epoll_fd);
 	if (s->signal_fd >= 0) {
 		(void)close(s->signal_fd);
+		forget_sigpipe(); /* or it would be our end, in place of the exit code */
 		(void)sigprocmask(SIG_SETMASK, mask_before, NULL);
 	}
 }

@@ -21,7 +21,9 @@
 #include "base/settings.h"
 #include "proto/codec.h"
 
-#define UNDER_WAY_MAX	 1000
+#define UNDER_WAY_MAX	 1000 /* of all callers together, ... */
+#define CALLER_MAX	 64   /* ... and of one, which so takes nobody else's share */
+#define UNREAD_MAX	 128  /* answers that a caller has not read; more are dropped */
 #define BATCH		 64
 #define BIND_RETRY_MS	 1000
 #define BODY_ARENA_BYTES ((size_t)8 * 1024 * 1024)
@@ -33,10 +35,13 @@ struct door {
 	struct port *router;
 	struct actor_timer *bind_timer;
 	size_t under_way;
+	struct visit *visits; /* under way */
 };
 
 /* An outside call that waits for its answer. */
 struct visit {
+	struct visit *next;
+	struct visit **link;
 	struct wire_identity identity;
 	int64_t ref;
 	const struct message *message;
@@ -83,6 +88,9 @@ static void visit_end(struct actor *self, struct visit *visit)
 	struct door *door = actor_state(self);
 
 	door->under_way--;
+	*visit->link = visit->next;
+	if (visit->next != NULL)
+		visit->next->link = visit->link;
 	free(visit);
 	if (actor_stopping(self) && door->under_way == 0)
 		actor_stopped(self);
@@ -113,6 +121,11 @@ static struct visit *visit_new(struct actor *self, struct wire *wire, const stru
 	visit->identity = wire->identity;
 	visit->ref = wire->envelope.ref;
 	visit->message = m;
+	visit->next = door->visits;
+	visit->link = &door->visits;
+	if (visit->next != NULL)
+		visit->next->link = &visit->next;
+	door->visits = visit;
 	door->under_way++;
 	return visit;
 }
@@ -158,6 +171,16 @@ static void take_body(struct actor *self, struct wire *wire, const struct messag
 	arena_fini(&arena);
 }
 
+static bool has_its_share(const struct door *door, const struct wire_identity *identity)
+{
+	size_t count = 0;
+
+	for (const struct visit *v = door->visits; v != NULL && count < CALLER_MAX; v = v->next)
+		count += v->identity.size == identity->size &&
+			 memcmp(v->identity.bytes, identity->bytes, identity->size) == 0;
+	return count >= CALLER_MAX;
+}
+
 static void on_visitor(struct actor *self, struct wire *wire)
 {
 	struct door *door = actor_state(self);
@@ -172,6 +195,8 @@ static void on_visitor(struct actor *self, struct wire *wire)
 		refuse(self, wire, ERR_UNKNOWN_METHOD, "method", "not a public message");
 	else if (wire_body_size(wire) > CODEC_PUBLIC_MAX_BYTES)
 		refuse(self, wire, ERR_TOO_LARGE, NULL, "over 1 MiB");
+	else if (has_its_share(door, &wire->identity))
+		refuse(self, wire, ERR_OVERLOADED, NULL, "too many of your calls are under way");
 	else if (door->under_way >= UNDER_WAY_MAX)
 		refuse(self, wire, ERR_OVERLOADED, NULL, "too many calls are under way");
 	else
@@ -223,6 +248,7 @@ static int door_bind(struct actor *self)
 {
 	static const struct port_option options[] = {
 		{ZMQ_ROUTER_MANDATORY, 1},
+		{ZMQ_SNDHWM, UNREAD_MAX},
 		{ZMQ_BACKLOG, 1024},
 		{ZMQ_LINGER, 500},
 		{ZMQ_HEARTBEAT_IVL, 10000},

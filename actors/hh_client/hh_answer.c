@@ -24,10 +24,11 @@ static void heard(struct hh_work *work, const struct hh_judgement *judgement, in
 	if (judgement->verdict == HH_TRY_AGAIN)
 		work->count.failed++;
 	hh_breaker_heard(&work->breaker, judgement->health, clock_mono_ms());
+	if (work->breaker.state != before || judgement->too_many || work->degraded)
+		hh_work_tell_health(work);
 	if (work->breaker.state == before)
 		return;
 	log_warn("hh.circuit", "state=%s", hh_circuit_name(work->breaker.state));
-	hh_work_tell_health(work);
 	hh_work_sweep(work);
 }
 

@@ -9,6 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Whatever Retry-After says: then one request finds out whether HH still means it. */
+#define WAIT_MAX_S	   300
+
 #define CONNECT_TIMEOUT_MS 5000
 #define SLOW_BYTES_A_S	   1000 /* slower than this ... */
 #define SLOW_SECONDS	   10	/* ... for so long is no answer */
@@ -144,7 +147,7 @@ static void finish(struct transfer *t, CURLcode code)
 
 	(void)curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &response.status);
 	(void)curl_easy_getinfo(t->easy, CURLINFO_RETRY_AFTER, &wait_s);
-	response.wait_ms = wait_s > 86400 ? 86400000 : (int64_t)wait_s * 1000;
+	response.wait_ms = (wait_s < WAIT_MAX_S ? wait_s : WAIT_MAX_S) * 1000;
 	transfer_unlink(t);
 	t->done(t->context, &response);
 	transfer_free(t);

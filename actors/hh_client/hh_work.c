@@ -17,7 +17,8 @@
 #define BACKGROUND_MAX	     5000
 #define SHARE_BYTES	     ((size_t)32 * 1024 * 1024)
 #define WHOLE_TIMEOUT_MS     15000
-#define HURRIED_MS	     5000 /* a timeout after less says nothing about HH */
+#define HURRIED_MS	     5000  /* a timeout after less says nothing about HH */
+#define PAUSE_TOLD_MS	     10000 /* a shorter one is no news */
 #define SWEEP_MS	     250
 #define STOP_MS		     3000
 #define OVERLOAD_WAIT_MIN_MS 1000
@@ -119,6 +120,8 @@ void hh_work_tell_health(struct hh_work *work)
 
 	if (work->breaker.state != HH_CLOSED)
 		why = "HH does not answer";
+	else if (hh_work_pause_ms(work) > PAUSE_TOLD_MS)
+		why = "HH has asked for a pause (Retry-After)";
 	else if (hh_token_hopeless(&work->token) && work->token.error != ERR_UNAVAILABLE)
 		why = work->token.why;
 	if (why != NULL || work->degraded)

@@ -5,7 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgpack
 import pytest
+import zmq
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -49,6 +51,36 @@ def test_status_shows_the_tree(door):
     row = next(line for line in shown.stdout.splitlines() if line.startswith("store"))
     assert row.split()[1:6] == ["up", "77", "1", "1m", "5s"] and "signal 9" in row
     assert json.loads(cli(door, "status", "--json").stdout)["children"] == [CHILD]
+
+
+def test_one_caller_has_its_share_of_the_door_and_no_more(door):
+    """A service that asks and asks is told to wait; the operator gets in."""
+    greedy = zmq.Context.instance().socket(zmq.DEALER)
+    greedy.linger = 0
+    greedy.connect(f"tcp://127.0.0.1:{(door.run_dir / 'zmq_port').read_text().strip()}")
+    for ref in range(80):
+        greedy.send_multipart([msgpack.packb({"v": 1, "kind": "call", "ref": ref,
+                                              "method": "schedules.list"}), msgpack.packb({})])
+    refused = []
+    for _ in range(16):
+        assert greedy.poll(20000)
+        head, body = map(msgpack.unpackb, greedy.recv_multipart())
+        refused.append((head["ref"], head["kind"], body["error"]))
+    assert refused == [(ref, "error", "overloaded") for ref in range(64, 80)]
+    door.telemetry.answers["tree.state"] = {"node": "n1", "version": "1", "uptime_ms": 0,
+                                            "children": [CHILD]}
+    assert cli(door, "status").returncode == 0
+    greedy.close()
+
+
+def test_output_that_cannot_be_written_is_an_error(door):
+    door.telemetry.answers["tree.state"] = {"node": "n1", "version": "1", "uptime_ms": 0,
+                                            "children": [CHILD]}
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        done = subprocess.run([str(BUILD / "libexec/cli"), "status"], timeout=30, stdout=full,
+                              stderr=subprocess.PIPE, text=True, check=False,
+                              env={"ZMQ_PORT": "0", "RUN_DIR": str(door.run_dir)})
+    assert done.returncode != 0 and "could not be written" in done.stderr
 
 
 def test_kill_names_whom_it_killed(door):

@@ -209,6 +209,13 @@ def test_a_pause_longer_than_the_callers_patience_is_told_at_once(hh, client):
     assert time.monotonic() - began < 3 and len(hh.requests()) == 1
 
 
+def test_no_retry_after_stops_us_for_longer_than_five_minutes(hh, client):
+    hh.fault("429", retry_after=86400, count=1)
+    failed = failure(client.search("", within=5))
+    assert failed.code == "unavailable" and 200_000 < failed.retry_after_ms <= 300_000
+    client.wait_for(lambda: client.degraded and "pause" in client.degraded)
+
+
 def test_a_captcha_is_not_insisted_on(hh, client):
     hh.fault("captcha")
     failed = failure(client.search(""))

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import psycopg2
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -404,6 +405,18 @@ def test_reset_wants_a_yes_where_nobody_can_be_asked(runner):
     assert runner.query("select count(*) from a") == [(1,)]
     runner.run("db", "reset", "--yes")
     assert runner.query("select count(*) from a") == [(0,)]
+
+
+def test_reset_is_refused_while_a_server_uses_the_database(runner):
+    runner.three()
+    runner.run("migrate")
+    server = psycopg2.connect(runner.url, application_name="ugtj store node-1")
+    assert "stop them first" in runner.run("db", "reset", "--yes", code=69)
+    server.close()
+    while runner.query("select count(*) from pg_stat_activity where application_name like 'ugtj store%%'"
+                       " and datname = current_database()") != [(0,)]:
+        time.sleep(0.05)
+    runner.run("db", "reset", "--yes")
 
 
 @pytest.mark.parametrize("right", [True, False])

@@ -119,6 +119,35 @@ static void all_that_is_wrong_is_said_at_once(void **state)
 	assert_null(strstr(complaints, "=short"));
 }
 
+static void what_can_never_work_is_found_before_the_start(void **state)
+{
+	static const struct {
+		const char *name;
+		const char *value;
+	} bad[] = {
+		{"DATABASE_URL", "nonsense"},	{"DATABASE_URL", "http://x"},
+		{"BIND_ADDRESS", "nonsense"},	{"BIND_ADDRESS", "::1"},
+		{"BIND_ADDRESS", "1.2.3"},	{"HH_BASE_URL", "http://"},
+		{"HH_BASE_URL", "http://x y/"}, {"HH_TOKEN_URL", "https:///token"},
+		{"API_BASE_URL", "http://?x"},	{"HH_USER_AGENT", "a/1\r\nX-Evil: 1"},
+		{"HH_ACCESS_TOKEN", "token\n"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		assert_int_equal(forget_all(NULL), 0);
+		put_enough();
+		put(bad[i].name, bad[i].value);
+		assert_int_equal(check(), 1);
+		assert_non_null(strstr(complaints, bad[i].name));
+	}
+	put_enough();
+	put("DATABASE_URL", "host=/run/postgresql dbname=ugtj");
+	put("HH_BASE_URL", "https://api.hh.ru:443/v1?x=1");
+	put("HH_ACCESS_TOKEN", "a token");
+	assert_int_equal(check(), 0);
+}
+
 static void numbers_are_whole_where_they_must_be(void **state)
 {
 	static const char *const bad[] = {"1.5", "0x10", "+5", " 5", "5 ", "1e3", "99999999999999"};
@@ -186,6 +215,7 @@ int main(void)
 		cmocka_unit_test_setup(a_file_is_read_and_goes_under_the_environment, forget_all),
 		cmocka_unit_test_setup(a_file_that_is_not_there_is_no_error, forget_all),
 		cmocka_unit_test_setup(all_that_is_wrong_is_said_at_once, forget_all),
+		cmocka_unit_test_setup(what_can_never_work_is_found_before_the_start, forget_all),
 		cmocka_unit_test_setup(numbers_are_whole_where_they_must_be, forget_all),
 		cmocka_unit_test_setup(what_belongs_together_is_demanded, forget_all),
 	};

@@ -98,3 +98,23 @@ def test_far_too_few_descriptors_are_refused(start):
     tree = start("dynamic", limits={resource.RLIMIT_NOFILE: (64, 64)})
     tree.wait(71)
     assert tree.all("descriptors.too_few")
+
+
+def test_a_server_whose_directory_is_taken_away_ends_with_a_code_that_is_restarted(start):
+    tree = start("one_for_one").up()
+    for path in tree.run_dir.iterdir():
+        path.unlink()
+    tree.run_dir.rmdir()
+    tree.run_dir.mkdir()
+    tree.expect("run_dir.gone")
+    tree.wait(71)
+
+
+def test_the_exit_code_outlives_the_reader_of_the_log(tmp_path):
+    process = subprocess.Popen([str(PROGRAM), "one_for_one"], stderr=subprocess.PIPE,
+                               env={"RUN_DIR": str(tmp_path / "run"), "BEHAVIOUR_DIR": str(tmp_path)})
+    while b"tree.up" not in process.stderr.readline():
+        pass
+    process.stderr.close()
+    process.terminate()
+    assert process.wait(30) == 0
