@@ -8,6 +8,7 @@ drop function application_end;
 drop function application_claim;
 drop function application_put;
 drop function application_moved;
+drop function tell_users;
 drop function applications_ring;
 drop trigger applications_of_deleted_user on users;
 drop function applications_of_deleted_user;

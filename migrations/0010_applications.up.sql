@@ -82,6 +82,33 @@ create function applications_ring() returns void language sql as $$
 	select pg_notify('ugtj_applications', '')
 $$;
 
+-- tell_user() for many at once: p_events is an array of {user, type, data}.
+create function tell_users(p_events jsonb) returns void language plpgsql as $$
+declare
+	rung bigint;
+begin
+	with events as materialized (
+		select 'user:' || (e.event ->> 'user') as topic, e.event ->> 'type' as type,
+			row_number() over (partition by e.event ->> 'user' order by e.n) as nth,
+			jsonb_build_object('data', e.event -> 'data', 'timestamp', to_char(clock_timestamp()
+				at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')) as told
+		from jsonb_array_elements(p_events) with ordinality as e (event, n)
+	), topped as (
+		insert into topics as t (topic, last_seq)
+		select topic, count(*) from events group by topic order by topic
+		on conflict (topic) do update set last_seq = t.last_seq + excluded.last_seq
+		returning topic, last_seq
+	), written as (
+		insert into outbox (topic, seq, type, payload)
+		select e.topic, t.last_seq - (max(e.nth) over (partition by e.topic)) + e.nth, e.type,
+			e.told
+		from events e join topped t using (topic)
+		returning topic, seq
+	)
+	select count(pg_notify('ugtj_events', topic || ' ' || seq)) into rung from written;
+end
+$$;
+
 -- Called for each application of a workflow that began to be sent, must wait for a token, waits for
 -- another try, or is over, in the transaction that says so and with the lane locked. A later migration
 -- replaces it.
@@ -149,8 +176,8 @@ declare
 	stale_at constant timestamptz := now_at + p_ttl_ms * interval '0.75 ms';
 	people uuid[];
 	claimed uuid[];
-	paid uuid[];
 	refused uuid[];
+	told jsonb;
 	one applications;
 begin
 	select array_agg(o.person) into people from (
@@ -178,22 +205,29 @@ begin
 		return;
 	end if;
 
-	with heads as materialized (
+	with found as materialized (
 		select h.* from unnest(people) as p (person) cross join lateral (
-			(select a.id, a.person, a.token_at from applications a
+			(select a.id, a.person, a.token_at, a.customized_cv from applications a
 			 where a.person = p.person and a.lease_token is not null)
 			union all
-			(select a.id, a.person, a.token_at from applications a
+			(select a.id, a.person, a.token_at, a.customized_cv from applications a
 			 where a.person = p.person and a.next_attempt_at <= now_at
 			  and a.next_attempt_at is not null
 			  and not exists (select from applications f
 			   where f.person = p.person and f.lease_token is not null)
 			 order by a.token_at is null, a.priority desc, a.place limit 1)
 		) h
+	), heads as materialized (
+		-- As many as fit into a message; the others stay due.
+		select * from (
+			select id, person, token_at, row_number() over w as n,
+				sum(octet_length(customized_cv::text)) over w as bytes
+			from found window w as (order by person)
+		) f where n = 1 or bytes is null or bytes <= 8000000
 	), unpaid as materialized (
 		select id, person from heads where token_at is null order by person
 	), verdicts as materialized (
-		select u.id, u.person, t.allowed, t.retry_ms from unpaid u
+		select u.id, u.person, t.allowed, t.tokens, t.retry_ms from unpaid u
 		cross join lateral limiter_take(u.person, 'application', 1, p_capacity, p_per_hour) t
 	), begun as (
 		update applications a set status = 'submitting', attempts = a.attempts + 1,
@@ -221,9 +255,14 @@ begin
 		returning l.person
 	)
 	select array(select id from begun), array(select id from waiting),
-		array(select v.id from verdicts v where v.allowed),
-		array(select unnest(people) except select person from moved)
-	into claimed, refused, paid, people;
+		array(select unnest(people) except select person from moved),
+		(select jsonb_agg(jsonb_build_object('user', a.user_id, 'type', 'rate_limit_update',
+		  'data', jsonb_build_object('tokens', v.tokens, 'capacity', p_capacity,
+		   'refill_rate', p_per_hour, 'can_apply', v.tokens >= 1,
+		   'next_refill', limiter_next_refill(v.tokens, p_capacity, p_per_hour))))
+		 from verdicts v join applications a on a.id = v.id
+		 where v.allowed or a.status <> 'rate_limited')
+	into claimed, refused, people, told;
 
 	-- Nothing was due after all: a lease that lives, a retry that is later, or nothing that waits.
 	if people <> '{}' then
@@ -245,18 +284,13 @@ begin
 	if refused <> '{}' then
 		perform applications_ring(); -- somebody may wait for what becomes of it
 	end if;
-	for one in select * from applications where id = any (claimed || refused) order by user_id loop
-		if one.id = any (paid || refused) then
-			perform tell_rate_limit(one.user_id, one.person, 'application', p_capacity,
-				p_per_hour);
-		end if;
-		if one.queue_item_id is not null then
-			perform application_moved(one);
-		end if;
-		if one.lease_token is not null then
-			return next one;
-		end if;
+	for one in select * from applications
+		where id = any (claimed || refused) and queue_item_id is not null
+	loop
+		perform application_moved(one);
 	end loop;
+	perform tell_users(told);
+	return query select * from applications where id = any (claimed);
 end
 $$;
 
@@ -296,25 +330,27 @@ begin
 		where a.id = i.id and a.lease_token = i.token
 		returning a.id
 	) select array_agg(id) into ended from done;
-	update application_lanes set busy = false, due_at = clock_timestamp()
-	where person = any (people);
-	for one in select * from applications where id = any (ended) order by user_id loop
-		if one.next_attempt_at is null then
-			perform tell_user(one.user_id, 'application_completed', jsonb_strip_nulls(
-				jsonb_build_object('application_id', one.id,
-				 'workflow_id', one.workflow_id, 'job_external_id', one.job_external_id,
-				 'negotiation_id', one.hh_negotiation_id,
-				 'error', one.error_code, 'error_message', one.error_message,
-				 'external_url', one.external_url,
-				 'status', case one.status when 'submitted' then 'success'
-				  else 'failed' end))
-				|| (select jsonb_build_object('job_title', max(j.title), 'company',
-				  max(j.company)) from jobs j where j.external_id = one.job_external_id));
-		end if;
-		if one.queue_item_id is not null then
-			perform application_moved(one);
-		end if;
+	with waiting as (
+		select p.person from unnest(people) as p (person) where exists (
+			select from applications a where a.person = p.person and a.next_attempt_at is not null)
+	), kept as (
+		update application_lanes l set busy = false, due_at = clock_timestamp()
+		from waiting w where l.person = w.person
+	)
+	delete from application_lanes
+	where person = any (people) and person not in (select person from waiting);
+	for one in select * from applications where id = any (ended) and queue_item_id is not null loop
+		perform application_moved(one);
 	end loop;
+	perform tell_users(jsonb_agg(jsonb_build_object('user', a.user_id,
+		'type', 'application_completed', 'data', jsonb_strip_nulls(jsonb_build_object(
+		'application_id', a.id, 'workflow_id', a.workflow_id,
+		'job_external_id', a.job_external_id, 'negotiation_id', a.hh_negotiation_id,
+		'error', a.error_code, 'error_message', a.error_message, 'external_url', a.external_url,
+		'status', case a.status when 'submitted' then 'success' else 'failed' end))
+		|| jsonb_build_object('job_title', j.title, 'company', j.company))))
+	from applications a left join jobs j on j.external_id = a.job_external_id
+	where a.id = any (ended) and a.next_attempt_at is null;
 	perform applications_ring();
 end
 $$;

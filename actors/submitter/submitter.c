@@ -28,7 +28,7 @@
 #define SYNC_MS	   2000
 #define LEASE_MS   8000 /* another node takes over after this; three syncs fit in */
 #define CLAIM_MS   4000 /* the leases outlive a claim that is not answered, and the next one */
-#define CLAIM_MAX  24	/* at once; the catalogue's limit */
+#define CLAIM_MAX  100	/* the catalogue's limit */
 #define HELD_MAX   1000
 #define DUE_MIN_MS 50	/* what another node is about to claim is due as well */
 #define STOP_MS	   3500 /* what is in flight then is claimed anew */

@@ -21,7 +21,7 @@ class Queue(Store):
     def submit_all(self, *items):
         return self.call("store.applications_put", {"items": list(items)})["applications"]
 
-    def claim_work(self, held=(), limit=24, node="one"):
+    def claim_work(self, held=(), limit=100, node="one"):
         """What the node is to send, in the order of the vacancies' ids."""
         reply = self.call("store.applications_claim", {
             "node": node, "limit": limit, "ttl_ms": TTL_MS, "held": [lease(work) for work in held]})

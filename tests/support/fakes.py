@@ -184,6 +184,6 @@ class Neighbour(Fake):
         self.generation, self.is_up = generation or self.generation + 1, True
         self.actor._tell(self.name)
 
-    def _down(self, reason):
+    def _down(self, reason, of=None, own_fault=False):
         self.is_up = False
-        self.actor._tell(self.name, reason)
+        self.actor._tell(self.name, reason, value=int(own_fault or of is not None))
