@@ -205,6 +205,7 @@ def test_a_deleted_child_comes_back_when_its_supervisor_is_started_anew(start):
     tree.ask(DELETE_CHILD, "b")
     tree.ask(KILL_CHILD, "group")
     tree.expect("child.up", name="b", generation=2)
+    assert tree.status()["b"].child.deleted == 0
     tree.stop()
 
 
@@ -320,7 +321,8 @@ def test_a_child_that_is_not_significant_ends_nothing(start):
     tree.behave("plain", "ready-exit=0")
     tree.kill("plain")
     tree.expect("child.died", name="plain", next="none")
-    assert tree.state("inner") == "up"
+    tree.kill_and_wait("transient")
+    assert tree.all("supervisor.auto_shutdown") == []
     tree.stop()
 
 
