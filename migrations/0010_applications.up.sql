@@ -284,12 +284,12 @@ begin
 	if refused <> '{}' then
 		perform applications_ring(); -- somebody may wait for what becomes of it
 	end if;
+	perform tell_users(told);
 	for one in select * from applications
 		where id = any (claimed || refused) and queue_item_id is not null
 	loop
 		perform application_moved(one);
 	end loop;
-	perform tell_users(told);
 	return query select * from applications where id = any (claimed);
 end
 $$;
@@ -339,9 +339,6 @@ begin
 	)
 	delete from application_lanes
 	where person = any (people) and person not in (select person from waiting);
-	for one in select * from applications where id = any (ended) and queue_item_id is not null loop
-		perform application_moved(one);
-	end loop;
 	perform tell_users(jsonb_agg(jsonb_build_object('user', a.user_id,
 		'type', 'application_completed', 'data', jsonb_strip_nulls(jsonb_build_object(
 		'application_id', a.id, 'workflow_id', a.workflow_id,
@@ -351,6 +348,9 @@ begin
 		|| jsonb_build_object('job_title', j.title, 'company', j.company))))
 	from applications a left join jobs j on j.external_id = a.job_external_id
 	where a.id = any (ended) and a.next_attempt_at is null;
+	for one in select * from applications where id = any (ended) and queue_item_id is not null loop
+		perform application_moved(one);
+	end loop;
 	perform applications_ring();
 end
 $$;
