@@ -127,6 +127,90 @@ out:
 	return rc;
 }
 
+/* --- several keys --- */
+
+static int ring_add(struct seal_ring *ring, const char *secret)
+{
+	int rc;
+
+	if (ring->count == SEAL_RING_MAX)
+		return -E2BIG;
+	rc = seal_key_derive(secret, &ring->keys[ring->count]);
+	if (rc == 0)
+		ring->count++;
+	return rc;
+}
+
+int seal_ring_init(struct seal_ring *ring, const char *secret, const char *others)
+{
+	char *words = others == NULL ? NULL : strdup(others);
+	char *rest = words;
+	char *word;
+	int rc;
+
+	*ring = (struct seal_ring){.count = 0};
+	if (others != NULL && words == NULL)
+		return -ENOMEM;
+	rc = ring_add(ring, secret);
+	while (rc == 0 && rest != NULL && (word = strsep(&rest, " ")) != NULL)
+		if (word[0] != '\0')
+			rc = ring_add(ring, word);
+	if (words != NULL)
+		sodium_memzero(words, strlen(others));
+	free(words);
+	if (rc < 0)
+		seal_ring_wipe(ring);
+	return rc;
+}
+
+void seal_ring_wipe(struct seal_ring *ring)
+{
+	sodium_memzero(ring, sizeof(*ring));
+}
+
+int seal_ring_open(const struct seal_ring *ring, const char *name, const char *sealed, char **plain,
+		   size_t *len)
+{
+	int rc = -EBADMSG;
+
+	for (size_t i = 0; i < ring->count && rc == -EBADMSG; i++)
+		rc = seal_open(&ring->keys[i], name, sealed, plain, len);
+	return rc;
+}
+
+/* --- random texts and fingerprints --- */
+
+void seal_random(char out[SEAL_RANDOM_SIZE])
+{
+	unsigned char bytes[32];
+
+	randombytes_buf(bytes, sizeof(bytes));
+	(void)sodium_bin2base64(out, SEAL_RANDOM_SIZE, bytes, sizeof(bytes),
+				sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+	sodium_memzero(bytes, sizeof(bytes));
+}
+
+int seal_hash(const char *const *parts, size_t count, char out[SEAL_HASH_SIZE])
+{
+	static const unsigned char none = 0xff; /* in no UTF-8 */
+	unsigned char bytes[(SEAL_HASH_SIZE - 1) / 2];
+	crypto_generichash_state state;
+	int rc = crypto_generichash_init(&state, NULL, 0, sizeof(bytes));
+
+	for (size_t i = 0; i < count && rc == 0; i++)
+		rc = parts[i] == NULL
+			     ? crypto_generichash_update(&state, &none, 1)
+			     : crypto_generichash_update(&state, (const unsigned char *)parts[i],
+							 strlen(parts[i]) + 1);
+	if (rc == 0)
+		rc = crypto_generichash_final(&state, bytes, sizeof(bytes));
+	sodium_memzero(&state, sizeof(state));
+	if (rc != 0)
+		return -EIO;
+	(void)sodium_bin2hex(out, SEAL_HASH_SIZE, bytes, sizeof(bytes));
+	return 0;
+}
+
 void seal_free(char **plain)
 {
 	if (*plain == NULL)

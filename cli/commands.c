@@ -270,6 +270,7 @@ static const struct command commands[] = {
 	{"applications", "[--dead] [USER]", MSG_APPLICATIONS_LIST, 0, 2, applications_request,
 	 print_applications},
 	{"retry", "APPLICATION", MSG_APPLICATION_RETRY, 1, 1, id_request, print_application},
+	{"rotate-keys", "", MSG_KEYS_ROTATE, 0, 0, no_request, print_json},
 	{"call", "METHOD [JSON]", MSG_NONE, 1, 2, call_request, print_json},
 };
 

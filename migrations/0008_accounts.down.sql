@@ -1,1 +1,21 @@
+drop function sealed_swap;
+drop function sealed_others;
+drop function exchange_begin;
+drop function account_put;
+drop function account_claim;
+drop function account_works;
+drop function account_problem;
+drop function hh_account_of;
+drop table audit;
+drop table oauth_exchanges;
+drop table oauth_states;
+drop index hh_tokens_key_id;
+alter table hh_tokens
+	drop column refresh_until,
+	drop column refresh_node,
+	drop column problem,
+	drop column login_required,
+	drop column stale,
+	drop column version;
+drop sequence hh_token_versions;
 drop function person_of;

@@ -43,7 +43,7 @@ enum auto_shutdown {
 #define HEARTBEAT_OFF	     0
 
 /* Secret settings that one row may name. */
-#define SPEC_SECRETS_MAX     4
+#define SPEC_SECRETS_MAX     6
 
 struct child_spec {
 	const char *name;    /* unique; of a template: the part of the name before ':' */

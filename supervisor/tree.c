@@ -20,7 +20,7 @@ static const struct child_spec children[] = {
 	{ "store",	 "store",	RESTART_PERMANENT, 5000, 30000, 2500,	   1024, false, .secrets = { "DATABASE_URL" } },
 	{ "telemetry",	 "telemetry",	RESTART_PERMANENT, 5000, 30000, 2500,	   512,	true,  .secrets = { NULL } },
 	{ "rate_limiter", "rate_limiter", RESTART_PERMANENT, 5000, 30000, 2500,	   512,	false, .secrets = { NULL } },
-	{ "hh_client",	 "hh_client",	RESTART_PERMANENT, 5000, 30000, 2500,	   1024, false, .secrets = { "HH_ACCESS_TOKEN", "HH_CLIENT_SECRET", "ENCRYPTION_KEY" } },
+	{ "hh_client",	 "hh_client",	RESTART_PERMANENT, 5000, 30000, 2500,	   1024, false, .secrets = { "HH_ACCESS_TOKEN", "HH_CLIENT_SECRET", "ENCRYPTION_KEY", "ENCRYPTION_KEYS_OLD" } },
 	{ "broadcaster", "broadcaster", RESTART_PERMANENT, 5000, 30000, 2500,	   2048, false, .secrets = { "ORCHESTRATOR_SECRET", "SECRET_KEY_BASE" } },
 	{ "fetchers",	 NULL,		RESTART_PERMANENT,
 	  .template = &fetcher, .max_restarts = 5, .period_ms = 60000, .max_failed_starts = 10,

@@ -253,16 +253,28 @@ void hh_answer_request(void *context, const struct hh_http_response *response)
 
 /* --- the token's request --- */
 
+struct hh_judgement hh_answer_read(struct hh_work *work, bool written,
+				   const struct hh_http_response *response, json_t **json)
+{
+	struct hh_reply reply;
+	struct hh_judgement judgement;
+
+	*json = parse(response);
+	reply = reply_of(response, *json, false);
+	judgement = hh_judge(&reply);
+	if (!written)
+		hh_pace_untake(&work->pace);
+	heard(work, &judgement, reply.wait_ms);
+	return judgement;
+}
+
 void hh_answer_token(void *context, const struct hh_http_response *response)
 {
 	struct hh_work *work = context;
-	json_t *json = parse(response);
-	const struct hh_reply reply = reply_of(response, json, false);
-	const struct hh_judgement judgement = hh_judge(&reply);
+	json_t *json;
+	const struct hh_judgement judgement =
+		hh_answer_read(work, work->token_written, response, &json);
 
-	if (!work->token_written)
-		hh_pace_untake(&work->pace);
-	heard(work, &judgement, reply.wait_ms);
 	hh_token_fetched(&work->token, &judgement, json);
 	json_decref(json);
 	hh_work_check_stopped(work);

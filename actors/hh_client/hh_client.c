@@ -1,8 +1,9 @@
 /* hh_client.c - everything that talks to HH; everybody else speaks of vacancies.
  *
  * Answers  JOBS_SEARCH (somebody waits), JOBS_FETCH_PAGE (a scheduled search), JOBS_GET, HH_STATE;
- *          on behalf of a user RESUMES_LIST, RESUME_GET, RESUME_ENSURE, HH_APPLY, HH_APPLIED
- * Calls    store, for the application's token, which all nodes share
+ *          on behalf of a user RESUMES_LIST, RESUME_GET, RESUME_ENSURE, HH_APPLY, HH_APPLIED;
+ *          ACCOUNT_REDIRECT, _CONNECT, _REFRESH, _STATUS, _KEEP, KEYS_ROTATE
+ * Calls    store, for the application's token, which all nodes share, and for the users' accounts
  * Owns     the budget of requests, the circuit breaker, pages that were answered lately; a new
  *          generation starts with an empty window, a closed circuit and no pages. The token lies in
  *          the store.
@@ -14,6 +15,7 @@
  *   hh_own                    the same on behalf of a user, with his token
  *   hh_resumes, hh_ensure, hh_apply   what is done for a user
  *   hh_token                  what searches are asked with
+ *   hh_account, hh_login, hh_keys, hh_errand   users' tokens, logins, keys
  *   hh_http                   libcurl on the loop
  *   hh_queue, hh_pace         whose turn, and when            \
  *   hh_retry, hh_failure      what an answer means            |  pure: no clock, no socket of
@@ -32,6 +34,7 @@
 #include <string.h>
 
 #include "actors/actors.h"
+#include "actors/hh_client/hh_account.h"
 #include "actors/hh_client/hh_apply.h"
 #include "actors/hh_client/hh_ensure.h"
 #include "actors/hh_client/hh_query.h"
@@ -45,6 +48,7 @@
 
 struct hh_client {
 	struct hh_work work;
+	struct hh_accounts accounts;
 	struct hh_ensure *ensures; /* resumes that are being made ready */
 };
 
@@ -231,6 +235,49 @@ static void on_hh_applied(struct actor *self, struct actor_call *call, const voi
 	hh_apply_find(&client->work, call, message);
 }
 
+static void on_account_redirect(struct actor *self, struct actor_call *call, const void *message)
+{
+	struct hh_client *client = actor_state(self);
+
+	hh_login_redirect(&client->accounts, call, message);
+}
+
+static void on_account_connect(struct actor *self, struct actor_call *call, const void *message)
+{
+	struct hh_client *client = actor_state(self);
+
+	hh_login_connect(&client->accounts, call, message);
+}
+
+static void on_account_refresh(struct actor *self, struct actor_call *call, const void *message)
+{
+	struct hh_client *client = actor_state(self);
+
+	hh_login_refresh(&client->accounts, call, message);
+}
+
+static void on_account_status(struct actor *self, struct actor_call *call, const void *message)
+{
+	struct hh_client *client = actor_state(self);
+
+	hh_account_status(&client->accounts, call, message);
+}
+
+static void on_account_keep(struct actor *self, struct actor_call *call, const void *message)
+{
+	struct hh_client *client = actor_state(self);
+
+	hh_account_keep(&client->accounts, call, message);
+}
+
+static void on_keys_rotate(struct actor *self, struct actor_call *call, const void *message)
+{
+	struct hh_client *client = actor_state(self);
+
+	(void)message;
+	hh_keys_rotate(&client->accounts, call);
+}
+
 static void on_hh_state(struct actor *self, struct actor_call *call, const void *message)
 {
 	const struct hh_client *client = actor_state(self);
@@ -257,9 +304,12 @@ static void on_hh_state(struct actor *self, struct actor_call *call, const void 
 static int hh_client_init(struct actor *self)
 {
 	struct hh_client *client = actor_state(self);
+	int rc;
 
 	srandom((unsigned)clock_mono_us());
-	return hh_work_init(&client->work, self);
+	client->work.self = self;
+	rc = hh_accounts_init(&client->accounts, &client->work);
+	return rc < 0 ? rc : hh_work_init(&client->work, self);
 }
 
 static void hh_client_stop(struct actor *self)
@@ -274,15 +324,27 @@ static void hh_client_terminate(struct actor *self)
 	struct hh_client *client = actor_state(self);
 
 	hh_ensure_fini(&client->ensures);
+	hh_accounts_fini(&client->accounts);
 	hh_work_fini(&client->work);
 }
 
 static const struct actor_call_clause hh_client_calls[] = {
-	{MSG_JOBS_SEARCH, on_jobs_search}, {MSG_JOBS_FETCH_PAGE, on_jobs_fetch_page},
-	{MSG_JOBS_GET, on_jobs_get},	   {MSG_RESUMES_LIST, on_resumes_list},
-	{MSG_RESUME_GET, on_resume_get},   {MSG_RESUME_ENSURE, on_resume_ensure},
-	{MSG_HH_APPLY, on_hh_apply},	   {MSG_HH_APPLIED, on_hh_applied},
-	{MSG_HH_STATE, on_hh_state},	   {MSG_NONE, NULL},
+	{MSG_JOBS_SEARCH, on_jobs_search},
+	{MSG_JOBS_FETCH_PAGE, on_jobs_fetch_page},
+	{MSG_JOBS_GET, on_jobs_get},
+	{MSG_RESUMES_LIST, on_resumes_list},
+	{MSG_RESUME_GET, on_resume_get},
+	{MSG_RESUME_ENSURE, on_resume_ensure},
+	{MSG_HH_APPLY, on_hh_apply},
+	{MSG_HH_APPLIED, on_hh_applied},
+	{MSG_HH_STATE, on_hh_state},
+	{MSG_ACCOUNT_REDIRECT, on_account_redirect},
+	{MSG_ACCOUNT_CONNECT, on_account_connect},
+	{MSG_ACCOUNT_REFRESH, on_account_refresh},
+	{MSG_ACCOUNT_STATUS, on_account_status},
+	{MSG_ACCOUNT_KEEP, on_account_keep},
+	{MSG_KEYS_ROTATE, on_keys_rotate},
+	{MSG_NONE, NULL},
 };
 
 const struct actor_spec hh_client_spec = {

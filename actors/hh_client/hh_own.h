@@ -20,6 +20,7 @@ struct hh_user_token {
 	int64_t wait_ms;      /* trying again may help after that; 0: not known */
 	const char *text;     /* the token */
 	int64_t version;      /* at least 1 */
+	int64_t expires_ms;   /* milliseconds since 1970; 0: not known */
 };
 
 /* Valid until the function returns. */

@@ -66,7 +66,7 @@ static void on_kept(struct hh_token *t, const struct sealed *kept)
 {
 	char *text;
 	size_t len;
-	int rc = seal_open(&t->key, SECRET_NAME, kept->ciphertext, &text, &len);
+	int rc = seal_ring_open(&t->keys, SECRET_NAME, kept->ciphertext, &text, &len);
 
 	if (rc == 0) {
 		hold(t, text, kept->version);
@@ -79,7 +79,7 @@ static void on_kept(struct hh_token *t, const struct sealed *kept)
 	}
 	/* Sealed with a key that is no more: as good as none. */
 	log_warn("token.sealed", "version=%" PRId64 " key_id=%s ours=%s", kept->version,
-		 kept->key_id == NULL ? "" : kept->key_id, t->key.id);
+		 kept->key_id == NULL ? "" : kept->key_id, t->keys.keys[0].id);
 	t->stale_version = kept->version;
 	claim_later(t, OTHERS_MS);
 }
@@ -157,7 +157,7 @@ static void save(struct actor *self, void *context)
 		.name = SECRET_NAME,
 		.version = t->version,
 		.ciphertext = t->unsaved,
-		.key_id = t->key.id,
+		.key_id = t->keys.keys[0].id,
 	};
 
 	t->save_timer = NULL;
@@ -208,10 +208,11 @@ static void keep_new(struct hh_token *t, const char *given)
 
 	free(t->unsaved);
 	t->unsaved = NULL;
-	if (text == NULL || seal_close(&t->key, SECRET_NAME, given, strlen(given), &t->unsaved) < 0)
+	if (text == NULL ||
+	    seal_close(&t->keys.keys[0], SECRET_NAME, given, strlen(given), &t->unsaved) < 0)
 		fatal("token.no_memory", "a token");
 	hold(t, text, 0);
-	log_info("token.fetched", "key_id=%s", t->key.id);
+	log_info("token.fetched", "key_id=%s", t->keys.keys[0].id);
 	actor_timer_stop(&t->save_timer);
 	if (t->saving_serial == 0) /* else on_saved() sees that there is a newer one */
 		save(t->self, t);
@@ -295,7 +296,7 @@ int hh_token_init(struct hh_token *t, struct actor *self, void (*changed)(void *
 	t->context = context;
 	if (given != NULL || !client)
 		return fixed_token(t, given);
-	rc = seal_key_derive(encryption_key, &t->key);
+	rc = seal_ring_init(&t->keys, encryption_key, setting_text(ENCRYPTION_KEYS_OLD));
 	if (rc < 0)
 		return rc;
 	(void)setting_node_name(t->node);
@@ -308,7 +309,7 @@ void hh_token_fini(struct hh_token *t)
 	actor_timer_stop(&t->claim_timer);
 	actor_timer_stop(&t->save_timer);
 	seal_free(&t->text);
-	seal_key_wipe(&t->key);
+	seal_ring_wipe(&t->keys);
 	free(t->unsaved);
 	t->unsaved = NULL;
 }

@@ -45,7 +45,7 @@ struct hh_token {
 	char why[256];
 	int64_t again_ms; /* when it is tried again, on the monotonic clock */
 
-	struct seal_key key;
+	struct seal_ring keys;
 	char *unsaved;		/* sealed, on its way to the store */
 	uint64_t saving_serial; /* of the text that the store was sent; 0: nothing is sent */
 	struct actor_timer *save_timer;

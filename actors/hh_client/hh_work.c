@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "actors/hh_client/hh_errand.h"
 #include "actors/hh_client/hh_own.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -140,7 +141,7 @@ int64_t hh_work_wait_ms(const struct hh_work *work)
 void hh_work_check_stopped(struct hh_work *work)
 {
 	if (actor_stopping(work->self) && hh_http_count(work->http) == 0 &&
-	    !hh_token_busy(&work->token))
+	    !hh_token_busy(&work->token) && work->unsettled == 0)
 		actor_stopped(work->self);
 }
 
@@ -149,7 +150,7 @@ void hh_work_check_stopped(struct hh_work *work)
  */
 
 /* libcurl may have to write a request again, on a fresh connection: HH may count it twice. */
-static void note_written(struct hh_work *work, bool *written)
+void hh_work_note_written(struct hh_work *work, bool *written)
 {
 	int64_t now_us = clock_mono_us();
 
@@ -163,7 +164,7 @@ static void on_written(void *context)
 {
 	struct hh_request *request = context;
 
-	note_written(request->work, &request->written);
+	hh_work_note_written(request->work, &request->written);
 }
 
 /* HH_BASE_URL without a slash at its end, and the path. */
@@ -178,9 +179,8 @@ static char *url_of(const char *path)
 	return asprintf(&url, "%.*s%s", (int)len, base, path) < 0 ? NULL : url;
 }
 
-/* Sends a request of either sort; afterwards the slot is taken and the circuit knows. */
-static int send_http(struct hh_work *work, const struct hh_http_request *http,
-		     hh_http_written_fn *written, hh_http_done_fn *done, void *context)
+int hh_work_send(struct hh_work *work, const struct hh_http_request *http,
+		 hh_http_written_fn *written, hh_http_done_fn *done, void *context)
 {
 	int rc = hh_http_send(work->http, http, written, done, context);
 
@@ -210,7 +210,7 @@ static void launch(struct hh_request *request)
 	request->token_serial = work->token.serial;
 	request->attempts++;
 	if (http.url != NULL)
-		rc = send_http(work, &http, on_written, hh_answer_request, request);
+		rc = hh_work_send(work, &http, on_written, hh_answer_request, request);
 	free((char *)http.url);
 	if (rc == 0) {
 		request->in_flight = true;
@@ -229,7 +229,7 @@ static void on_token_written(void *context)
 {
 	struct hh_work *work = context;
 
-	note_written(work, &work->token_written);
+	hh_work_note_written(work, &work->token_written);
 }
 
 static void launch_token(struct hh_work *work)
@@ -244,7 +244,7 @@ static void launch_token(struct hh_work *work)
 	const struct hh_judgement no_memory = {.verdict = HH_TRY_AGAIN, .why = "out of memory"};
 
 	work->token_written = false;
-	if (form == NULL || send_http(work, &http, on_token_written, hh_answer_token, work) < 0)
+	if (form == NULL || hh_work_send(work, &http, on_token_written, hh_answer_token, work) < 0)
 		hh_token_fetched(&work->token, &no_memory, NULL);
 	seal_free(&form);
 }
@@ -308,7 +308,8 @@ static bool pump_one(struct hh_work *work)
 	int64_t now_us = clock_mono_us();
 	int64_t circuit_ms = hh_breaker_wait_ms(&work->breaker, now_us / 1000);
 	int64_t ready_us = hh_pace_ready_us(&work->pace, now_us);
-	bool fetch = hh_token_wants_fetch(&work->token);
+	bool errand = hh_errand_waits(work);
+	bool fetch = errand || hh_token_wants_fetch(&work->token);
 	bool token = hh_token_ready(&work->token);
 	struct hh_request *request;
 
@@ -327,6 +328,10 @@ static bool pump_one(struct hh_work *work)
 	if (ready_us > now_us) {
 		pump_in(work, (ready_us - now_us + 999) / 1000);
 		return false;
+	}
+	if (errand) {
+		hh_errand_launch(work);
+		return true;
 	}
 	if (fetch) {
 		launch_token(work);
@@ -469,6 +474,7 @@ void hh_work_fini(struct hh_work *work)
 	hh_http_close(&work->http);
 	while (work->requests != NULL)
 		hh_request_free(work->requests);
+	hh_errand_free_all(work);
 	actor_timer_stop(&work->pump);
 	actor_timer_stop(&work->sweep);
 	hh_token_fini(&work->token);

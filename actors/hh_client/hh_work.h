@@ -5,6 +5,7 @@
  *   hh_work.c      who waits in vain, whose turn it is, sending
  *   hh_answer.c    what HH's answers lead to
  *   hh_own.c       a user's own requests: one caller, the user's token
+ *   hh_errand.c    a code or a refresh token, on its way to HH
  *
  * A request belongs to nobody in particular: whoever asks for the same joins it. It lives while
  * somebody waits, its deadline is the latest of theirs, and each is answered when its own deadline
@@ -56,7 +57,8 @@ struct hh_waiter {
 	bool joined; /* another one asked first */
 };
 
-struct hh_own; /* of hh_own.h */
+struct hh_own;	  /* of hh_own.h */
+struct hh_errand; /* of hh_errand.h */
 struct hh_user_tokens;
 
 struct hh_request {
@@ -92,6 +94,8 @@ struct hh_work {
 	struct hh_breaker breaker;
 	struct hh_token token;
 	const struct hh_user_tokens *tokens; /* of the users; NULL: none are kept */
+	struct hh_errand *errands;	     /* all; those that wait go before every request */
+	int unsettled;			     /* answers of HH that would be lost by stopping now */
 	struct hh_share share;
 	struct hh_request *requests; /* all */
 	struct actor_timer *pump;    /* when the next one may be sent */
@@ -156,6 +160,12 @@ void hh_work_pump(struct hh_work *work);
 /* The same, soon: for those in whose name somebody could be answered from within. */
 void hh_work_pump_soon(struct hh_work *work);
 
+/* Sends a request of any sort; afterwards the slot is taken and the circuit knows. note_written is
+ * called when it is being written. Returns 0 or a negative errno. */
+int hh_work_send(struct hh_work *work, const struct hh_http_request *http,
+		 hh_http_written_fn *written, hh_http_done_fn *done, void *context);
+void hh_work_note_written(struct hh_work *work, bool *written);
+
 /* Sees to it that those who wait are looked at. */
 void hh_work_keep_sweeping(struct hh_work *work);
 
@@ -167,6 +177,10 @@ void hh_work_check_stopped(struct hh_work *work);
 /* What became of a request (context: struct hh_request) and of the token's (struct hh_work). */
 void hh_answer_request(void *context, const struct hh_http_response *response);
 void hh_answer_token(void *context, const struct hh_http_response *response);
+
+/* Reads the answer of the token's endpoint; json is the caller's. What HH says of itself is noted. */
+struct hh_judgement hh_answer_read(struct hh_work *work, bool written,
+				   const struct hh_http_response *response, json_t **json);
 
 /* --- hh_request.c --- */
 

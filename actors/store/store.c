@@ -7,6 +7,8 @@
  *          EVENTS_READ, EVENTS_TAIL, WEBHOOK_CLAIM, WEBHOOK_RESULT (events.c)
  *          SECRET_CLAIM, SECRET_PUT (secrets.c)
  *          QUEUE_ADD, _START, _CUSTOMIZE, _PROGRESS, _PAUSE, _RESUME, _CANCEL, _STATUS (workflows.c)
+ *          STORE_ACCOUNT_CLAIM, _PUT, _PROBLEM, _RELEASE, STORE_OAUTH_STATE, STORE_EXCHANGE_BEGIN,
+ *          _END, STORE_SEALED_AFTER, _SWAP (accounts.c)
  *          STORE_LIMITER_SPEND, _STATUS, _RESET, _TICK (limits.c)
  *          APPLICATION_GET, APPLICATIONS_LIST, APPLICATION_RETRY, APPLICATIONS_PUT, _CLAIM, _NOTE,
  *          _END, _READ (applications.c)
@@ -117,6 +119,7 @@ static void on_prune_timer(struct actor *self, void *unused)
 	store_prune(self);
 	store_prune_limits(self);
 	store_prune_applications(self);
+	store_prune_accounts(self);
 }
 
 static void on_workflow_timer(struct actor *self, void *unused)
@@ -188,6 +191,15 @@ static const struct actor_call_clause store_calls[] = {
 	{MSG_WEBHOOK_RESULT, store_on_webhook_result},
 	{MSG_SECRET_CLAIM, store_on_secret_claim},
 	{MSG_SECRET_PUT, store_on_secret_put},
+	{MSG_STORE_ACCOUNT_CLAIM, store_on_account_claim},
+	{MSG_STORE_ACCOUNT_PUT, store_on_account_put},
+	{MSG_STORE_ACCOUNT_PROBLEM, store_on_account_problem},
+	{MSG_STORE_ACCOUNT_RELEASE, store_on_account_release},
+	{MSG_STORE_OAUTH_STATE, store_on_oauth_state},
+	{MSG_STORE_EXCHANGE_BEGIN, store_on_exchange_begin},
+	{MSG_STORE_EXCHANGE_END, store_on_exchange_end},
+	{MSG_STORE_SEALED_AFTER, store_on_sealed_after},
+	{MSG_STORE_SEALED_SWAP, store_on_sealed_swap},
 	{MSG_STORE_LIMITER_SPEND, store_on_limiter_spend},
 	{MSG_STORE_LIMITER_STATUS, store_on_limiter_status},
 	{MSG_STORE_LIMITER_RESET, store_on_limiter_reset},

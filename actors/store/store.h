@@ -71,6 +71,14 @@ void store_work_on_workflows(struct actor *self);
 /* The same as store_prune(), for what the rate limits keep. */
 void store_prune_limits(struct actor *self);
 
+/* accounts.c */
+actor_call_fn store_on_account_claim, store_on_account_put, store_on_account_problem,
+	store_on_account_release, store_on_oauth_state, store_on_exchange_begin,
+	store_on_exchange_end, store_on_sealed_after, store_on_sealed_swap;
+
+/* The same as store_prune(), for logins and what is kept of them. */
+void store_prune_accounts(struct actor *self);
+
 /* applications.c */
 actor_call_fn store_on_application_get, store_on_applications_list, store_on_application_retry,
 	store_on_applications_put, store_on_applications_claim, store_on_applications_note,

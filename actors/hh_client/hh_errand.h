@@ -1,0 +1,31 @@
+/* hh_errand.h - a code or a refresh token of a person, on its way to HH's token endpoint: ahead of
+ * every request, within the same pace.
+ *
+ * HH takes each of them once. After a failure that time may mend it is sent again some times; what
+ * HH did with one whose answer was lost, it says itself then.
+ */
+#ifndef HH_CLIENT_HH_ERRAND_H
+#define HH_CLIENT_HH_ERRAND_H
+
+#include "actors/hh_client/hh_work.h"
+
+/* What HH said, exactly once. json is NULL where it said nothing that can be read. */
+typedef void hh_errand_done_fn(void *context, const struct hh_judgement *judgement,
+			       const json_t *json);
+
+/* Takes form, which is wiped in the end. done is never called from within, and not at all when the
+ * actor ends before. Returns 0, -ENOMEM, or -EAGAIN: HH is down, or wants nobody to ask. */
+int hh_errand_send(struct hh_work *work, char *form, hh_errand_done_fn *done, void *context)
+	__attribute__((warn_unused_result));
+
+/* Joins name=value pairs, of which names are as they are and values are encoded; ends with NULL.
+ * malloc'ed: seal_free() it. NULL: no memory. */
+char *hh_errand_form(const char *const *pairs);
+
+/* --- for hh_work.c --- */
+
+bool hh_errand_waits(const struct hh_work *work);
+void hh_errand_launch(struct hh_work *work);
+void hh_errand_free_all(struct hh_work *work);
+
+#endif
