@@ -47,7 +47,8 @@ struct batch {
 	char name[BATCH_SIZE]; /* of all batches of this process */
 	int64_t number;
 	struct check *checks[BATCH_MAX];
-	size_t count; /* 0: none is under way */
+	size_t count;	   /* 0: none is under way */
+	uint64_t fillings; /* when it was sent */
 };
 
 struct limiter {
@@ -60,11 +61,19 @@ struct limiter {
 	struct actor_timer *timer; /* looks whether to send the next batch */
 	bool gathering;		   /* it does so when the expected did not come */
 	struct refusals refusals;
+	uint64_t fillings; /* of buckets that we heard of: what was refused before holds no more */
 	char boot[TICKER_BOOT_SIZE];
 	struct ticker ticker;
 	struct actor_timer *tick_timer;
 	bool ticking;
 };
+
+/* Buckets were filled: nothing that was refused before need hold. */
+static void forget_refusals(struct limiter *l)
+{
+	l->fillings++;
+	refusals_clear(&l->refusals);
+}
 
 /* --- verdicts --- */
 
@@ -83,7 +92,7 @@ static void answer_verdict(struct actor_call *call, bool allowed, double tokens,
 
 static void settle(struct limiter *l, struct check *check, const struct limiter_spent *spent)
 {
-	if (!spent->allowed && spent->retry_ms.set)
+	if (!spent->allowed && spent->retry_ms.set && l->batch.fillings == l->fillings)
 		refusals_note(&l->refusals, check->request->user_id, check->action, spent->tokens,
 			      clock_mono_ms());
 	answer_verdict(check->call, spent->allowed, spent->tokens, spent->retry_ms);
@@ -158,6 +167,7 @@ static void send_batch(struct actor *self)
 	}
 	if (batch->count == 0)
 		return;
+	batch->fillings = l->fillings;
 	request.spends.items = spends;
 	request.spends.count = batch->count;
 	if (actor_call(self, MSG_STORE_LIMITER_SPEND, &request, left_ms, on_spents, NULL) == 0)
@@ -261,7 +271,7 @@ static void on_bucket_reset(struct actor *self, const struct actor_answer *answe
 {
 	struct limiter *l = actor_state(self);
 
-	refusals_clear(&l->refusals); /* before the bell that tells the other nodes */
+	forget_refusals(l); /* before the bell that tells the other nodes */
 	on_bucket(self, answer, context);
 }
 
@@ -302,7 +312,7 @@ static void on_limits_changed(struct actor *self, const void *body)
 	struct limiter *l = actor_state(self);
 
 	(void)body;
-	refusals_clear(&l->refusals);
+	forget_refusals(l);
 }
 
 /* --- the clock --- */

@@ -374,6 +374,22 @@ def test_checks_that_come_while_a_batch_is_written_are_the_next_batch():
         assert [c.result()["allowed"] for c in calls] == [True, *([True, False] * 15)]
 
 
+def test_a_refusal_of_before_a_filling_is_not_remembered():
+    with Actor("rate_limiter") as limiter:
+        store = limiter.fake("store", {"store.limiter_tick": {"at_ms": 1}})
+        limiter.start()
+        user = user_id()
+        for bell in (True, False):
+            call = limiter.call_async("limiter.check", {"user_id": user})
+            batch = store.next("store.limiter_spend")
+            if bell:
+                limiter.cast("limits.changed")
+                refused(limiter.call, "limiter.check", {"user_id": user, "action": "none"})
+            batch.reply({"spents": [{"allowed": False, "tokens": 0.5, "retry_ms": 225000}]})
+            assert not call.result()["allowed"]
+        assert not limiter.call("limiter.check", {"user_id": user})["allowed"], "by heart"
+
+
 def test_the_store_dies_and_the_batch_is_sent_again():
     with Actor("rate_limiter") as limiter:
         store = limiter.fake("store", {"store.limiter_tick": {"at_ms": 1}})
