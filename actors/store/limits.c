@@ -76,7 +76,9 @@ static const struct sql limiter_status = {
 /* Without an action: all of the user's buckets. */
 static const struct sql limiter_reset = {
 	"limiter_reset",
-	"select limiter_reset(person_of($1::uuid), $2::text)",
+	"with noted as (insert into audit (act, user_id, detail)"
+	"  values ('limit_reset', $1::uuid, coalesce($2::text, 'all actions')))"
+	" select limiter_reset(person_of($1::uuid), $2::text)",
 };
 
 static const struct sql limiter_tell = {

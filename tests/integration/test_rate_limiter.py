@@ -179,7 +179,7 @@ def test_a_user_and_the_sessions_of_that_user_have_one_bucket(limits, database):
     assert sorted(told) == sorted([(f"user:{session}", 21), (f"user:{user}", 1)])
 
 
-def test_reset_fills_all_of_a_persons_buckets_or_one(limits):
+def test_reset_fills_all_of_a_persons_buckets_or_one(limits, database):
     user, stranger = user_id(), user_id()
     for action in ("application", "slow"):
         limits.spent(user, action=action)
@@ -190,6 +190,8 @@ def test_reset_fills_all_of_a_persons_buckets_or_one(limits):
     assert limits.reset(user)["tokens"] == 20.0
     assert limits.spent(user)[0] == 20 and limits.spent(user, action="slow")[0] == 5
     assert not limits.check(stranger)["allowed"]
+    assert database.rows("select act, user_id, detail from audit order by id") == [
+        ("limit_reset", user, "slow"), ("limit_reset", user, "all actions")]
 
 
 def test_a_leap_of_the_clock_wakes_who_was_refused(limits, database):
