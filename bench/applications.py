@@ -36,7 +36,7 @@ DEADLINE_S = 300
 
 
 def program(*words):
-    done = subprocess.run([str(w) for w in words], capture_output=True, text=True, timeout=DEADLINE_S,
+    done = subprocess.run([str(w) for w in words], capture_output=True, text=True, errors="replace", timeout=DEADLINE_S,
                           cwd=PEERS)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
