@@ -170,6 +170,7 @@ static void write_frame(char *text, uintptr_t address, const char *program)
 		(void)add_hex(text, used, address - (uintptr_t)__ehdr_start);
 		return;
 	}
+	/* it came from a register, as a number. NOLINTNEXTLINE(performance-no-int-to-ptr) */
 	if (dladdr((const void *)address, &info) == 0 || info.dli_fname == NULL) {
 		(void)add_hex(text, 0, address);
 		return;

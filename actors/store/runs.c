@@ -9,12 +9,12 @@
 /* A run asks HH from a little before the last one began, since HH's index lags behind, and from a
  * round time, so that identical searches of several users can share an answer. Once a day it asks
  * for everything: what the index had skipped, and what came back, is found then. */
-#define OVERLAP	   "interval '10 minutes'"
-#define ROUND_S	   "300"
-#define WHOLE_EACH "interval '24 hours'"
+#define OVERLAP	     "interval '10 minutes'"
+#define ROUND_S	     "300"
+#define WHOLE_EACH   "interval '24 hours'"
 
 #define THE_INTERVAL "interval_s * interval '1 second'"
-#define CLOCK_SLACK  "interval '1 minute'" /* clocks of a primary and its standby may differ so much */
+#define CLOCK_SLACK  "interval '1 minute'" /* what a primary and its standby may differ by */
 
 static void refuse_lost(struct actor_call *call)
 {
