@@ -103,6 +103,7 @@ def test_thirty_vacancies_of_which_the_21st_waits_for_its_token(system, simulato
 
 @pytest.mark.settings(HH_REDIRECT_URI=CALLBACK)
 def test_every_actor_is_killed_at_random_all_the_time(system, simulator, person, listener):
+    simulator.control("faults", {"kind": "latency", "ms": 200, "path": "/"})  # time to be killed in
     killer = Killer(system, ACTORS)
     try:
         workflow, vacancies = apply_to_all(simulator, person, 300)
