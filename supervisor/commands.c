@@ -38,6 +38,7 @@ static const struct command commands[] = {
 	{ "apply",	"USER VACANCY ...", "apply to a vacancy, once",					NULL, "cli" },
 	{ "applications", "[--dead] [USER]", "the newest applications, or those that gave up",		NULL, "cli" },
 	{ "retry",	"APPLICATION",	"try a dead or failed application again",			NULL, "cli" },
+	{ "rotate-keys", "",		"encrypt all that is secret with ENCRYPTION_KEY anew",		NULL, "cli" },
 	{ NULL, NULL, "The database", NULL, NULL },
 	{ "migrate",	"",		"bring the schema up to date",					NULL, "migrate" },
 	{ "rollback",	"[N]",		"undo the last N migrations (1)",				NULL, "migrate" },

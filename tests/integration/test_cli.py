@@ -1,6 +1,7 @@
 """The operator's commands against a real door, with fakes behind it."""
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from support.harness import BUILD, Actor, Refuse  # noqa: E402
 
+ROOT = Path(__file__).resolve().parents[2]
 USER = "0f8fad5b-d9cb-469f-a165-70867728950e"
 USAGE, UNAVAILABLE = 64, 69
 SCHEDULE = {"user_id": USER, "search": {"text": "python"}, "interval_s": 60, "paused": False,
@@ -81,6 +83,15 @@ def test_output_that_cannot_be_written_is_an_error(door):
                               stderr=subprocess.PIPE, text=True, check=False,
                               env={"ZMQ_PORT": "0", "RUN_DIR": str(door.run_dir)})
     assert done.returncode != 0 and "could not be written" in done.stderr
+
+
+def test_ugtj_knows_every_command_that_talks_to_a_server():
+    """Two tables, since `ugtj` itself links nothing that could talk to one."""
+    table = (ROOT / "cli/commands.c").read_text()
+    names = re.findall(r'^\t\{"([a-z-]+)(?: [a-z]+)?", "', table, re.M)
+    shown = subprocess.run([str(BUILD / "ugtj"), "--help"], timeout=30, capture_output=True, text=True,
+                           check=True).stdout
+    assert len(names) > 12 and {n for n in names if not re.search(rf"^  {n} ", shown, re.M)} == set()
 
 
 def test_kill_names_whom_it_killed(door):
