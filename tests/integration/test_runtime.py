@@ -342,7 +342,9 @@ def test_garbage_instead_of_an_answer_is_ignored(door):
 # --- many at once ---------------------------------------------------------------------------------
 
 def test_thousand_overlapping_calls_each_get_their_own_answer_and_one_more_is_overloaded(door):
-    wanted = {door.visitor.send("jobs.get", {"id": str(i)}): i for i in range(1000)}
+    visitors = [Visitor(door) for _ in range(20)]
+    wanted = {(v, visitor.send("jobs.get", {"id": str(50 * v + i)})): 50 * v + i
+              for v, visitor in enumerate(visitors) for i in range(50)}
     asked = [door.hh.next("jobs.get") for _ in range(1000)]
     kind, failure = door.visitor.call("jobs.get", {"id": "1000"})
     assert (kind, failure["error"]) == ("error", "overloaded") and failure["retry_after_ms"] > 0
@@ -351,10 +353,12 @@ def test_thousand_overlapping_calls_each_get_their_own_answer_and_one_more_is_ov
         job = {"id": request.body["id"], "hh_vacancy_id": request.body["id"], "title": "t",
                "skills": [], "description": "", "has_test": False, "test_required": False}
         request.reply({"job": job})
-    for _ in range(1000):
-        ref, kind, reply = door.visitor.receive()
-        assert kind == "reply" and reply["job"]["id"] == str(wanted.pop(ref))
+    for v in 50 * list(range(20)):
+        ref, kind, reply = visitors[v].receive()
+        assert kind == "reply" and reply["job"]["id"] == str(wanted.pop((v, ref)))
     assert wanted == {}
+    for visitor in visitors:
+        visitor.close()
     assert door.visitor.call("store.ping")[0] == "reply", "and there is room again"
 
 

@@ -282,9 +282,11 @@ def test_a_missing_schema_is_said_until_it_is_there(server):
         error = refused(store.put, user_id())
         assert (error.code, error.message) == (
             "unavailable", "the schema is missing: run ugtj migrate")
-        assert store.call("store.ping")["db"] == "up"
+        state = store.call("store.ping")
+        assert (state["db"], state["problem"]) == ("down", error.message)
         apply_migrations(url)
         assert store.put(user_id())["runs"] == 0
+        assert store.call("store.ping")["db"] == "up"
     server.drop_database(name)
 
 
