@@ -7,6 +7,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from support.person import Listener, Person  # noqa: E402
 from support.pg import Postgres  # noqa: E402
 from support.system import Simulator, Subscriber, System  # noqa: E402
 
@@ -30,8 +31,10 @@ def postgres(cluster):
 
 
 @pytest.fixture
-def simulator():
-    sim = Simulator("--vacancies", 5000, "--max-rps", 0)
+def simulator(request):
+    """HH. A test may ask for options: @pytest.mark.simulator("--vacancies", 200)."""
+    marker = request.node.get_closest_marker("simulator")
+    sim = Simulator("--vacancies", 5000, "--max-rps", 0, *(marker.args if marker else ()))
     yield sim
     sim.stop()
 
@@ -65,3 +68,18 @@ def subscriber(system, user):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "settings(**values): settings of the system under test")
+    config.addinivalue_line("markers", "simulator(*options): options of HH's simulator")
+
+
+@pytest.fixture
+def person(system, postgres):
+    one = Person(lambda: system.url, postgres)
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def listener(system, person):
+    one = Listener(lambda: system.ws_url, person.user)
+    yield one
+    one.close()

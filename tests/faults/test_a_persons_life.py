@@ -1,77 +1,13 @@
 """A person's whole life: connect, look at the resumes, search, and let the system apply to 30 vacancies.
 Whoever dies meanwhile, HH has 30 applications at the end, each once, and the person was told in order."""
-import uuid
-
 import pytest
-from support.person import CALLBACK, OPEN, TOKEN_MS, Killer, Listener, Person
-from support.system import Simulator, System, wait_for
+from support.person import (CALLBACK, SOON, TOKEN_MS, WANTED, Killer, Listener, Person, apply_to_all, at_hh,
+                            check, publish)
+from support.system import System, wait_for
 
+pytestmark = pytest.mark.simulator(*SOON)
 ACTORS = ["store", "telemetry", "rate_limiter", "hh_client", "broadcaster", "scheduler", "submitter",
           "door", "gateway"]
-WANTED = 30
-
-
-@pytest.fixture
-def simulator():
-    sim = Simulator("--vacancies", 200, "--max-rps", 0, "--resume-readable-after", 0.3,
-                    "--resume-indexed-after", 0.6)
-    yield sim
-    sim.stop()
-
-
-@pytest.fixture
-def person(system, postgres):
-    one = Person(lambda: system.url, postgres)
-    yield one
-    one.close()
-
-
-@pytest.fixture
-def listener(system, person):
-    one = Listener(lambda: system.ws_url, person.user)
-    yield one
-    one.close()
-
-
-def publish(simulator):
-    word = f"w{uuid.uuid4().hex[:10]}"
-    return word, [str(i) for i in simulator.publish(WANTED, name=f"{word} программист C", **OPEN)]
-
-
-def at_hh(simulator):
-    return [a["vacancy_id"] for a in simulator.control("applications")["applications"]]
-
-
-def check(simulator, person, listener, workflow, vacancies):
-    """All that must hold at the end."""
-    sent = at_hh(simulator)
-    assert sorted(sent) == sorted(vacancies), "each once"
-    assert person.progress(workflow)["submitted"] == WANTED
-    rows = person.row("select count(*), count(distinct hh_negotiation_id) from applications"
-                      " where status = 'submitted' and user_id = %s", person.user)
-    assert rows == (WANTED, WANTED)
-    wait_for(lambda: len(listener.of("application_completed")) == WANTED, 60, "all is told")
-    assert listener.problems == [], "no event twice, none missing, none out of order"
-    completed = listener.of("application_completed")
-    assert {c["status"] for c in completed} == {"success"}
-    assert sorted(c["job_external_id"] for c in completed) == sorted(vacancies)
-    totals = [p["completed"] for p in listener.of("application_progress")]
-    assert totals == sorted(totals) and totals[-1] == WANTED
-    spent = person.row("select count(token_at) from applications where user_id = %s", person.user)
-    assert spent == (WANTED,)
-
-
-def apply_to_all(simulator, person, timeout):
-    """Connects, puts the vacancies into a workflow, and lets time pass until it is through."""
-    _, vacancies = publish(simulator)
-    person.connect()
-    workflow, _ = person.auto_apply(vacancies)
-    wait_for(lambda: len(at_hh(simulator)) >= 20, timeout, "twenty are sent", every=0.2)
-    wait_for(lambda: person.progress(workflow)["rate_limited"] > 0, timeout, "one waits", every=0.2)
-    person.move_time(10 * TOKEN_MS)
-    wait_for(lambda: person.progress(workflow)["submitted"] == WANTED, timeout, "all are sent",
-             every=0.2)
-    return workflow, vacancies
 
 
 @pytest.mark.settings(HH_REDIRECT_URI=CALLBACK)
@@ -110,22 +46,6 @@ def test_every_actor_is_killed_at_random_all_the_time(system, simulator, person,
     finally:
         killer.close()
     assert killer.kills > 20
-    check(simulator, person, listener, workflow, vacancies)
-
-
-@pytest.mark.settings(HH_REDIRECT_URI=CALLBACK)
-def test_an_hh_that_fails_resets_and_takes_its_time(system, simulator, person, listener):
-    for fault in ({"kind": "latency", "ms": 2000, "path": "/"},
-                  {"kind": "429", "path": "/", "probability": 0.1},
-                  {"kind": "503", "path": "/", "probability": 0.1},
-                  {"kind": "reset_after", "path": "/negotiations", "probability": 0.05},
-                  {"kind": "reset", "path": "/", "probability": 0.05}):
-        if fault["path"] == "/":
-            for path in "/negotiations", "/resumes":
-                simulator.control("faults", {**fault, "path": path})
-        else:
-            simulator.control("faults", fault)
-    workflow, vacancies = apply_to_all(simulator, person, 400)
     check(simulator, person, listener, workflow, vacancies)
 
 

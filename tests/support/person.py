@@ -22,6 +22,8 @@ CV = {"title": "Программист C", "firstName": "Вера", "lastName": 
           {"company": "Завод", "position": "Программист", "start": "2019-02-01",
            "description": "Сервер на C"}],
       "education": [{"name": "МГУ", "year": 2018}], "area": "1"}
+WANTED = 30  # applications
+SOON = "--vacancies", 200, "--resume-readable-after", 0.3, "--resume-indexed-after", 0.6  # of the simulator
 TOKEN_MS = 450_000  # how long a token of the rate limit takes
 MEANWHILE = (OSError, ValueError, KeyError)  # an HTTP client's own business while things die
 
@@ -186,3 +188,44 @@ def name_of(pid):
             return comm.read().strip()
     except OSError:
         return ""
+
+
+def publish(simulator):
+    word = f"w{uuid.uuid4().hex[:10]}"
+    return word, [str(i) for i in simulator.publish(WANTED, name=f"{word} программист C", **OPEN)]
+
+
+def at_hh(simulator):
+    return [a["vacancy_id"] for a in simulator.control("applications")["applications"]]
+
+
+def check(simulator, person, listener, workflow, vacancies):
+    """All that must hold at the end."""
+    sent = at_hh(simulator)
+    assert sorted(sent) == sorted(vacancies), "each once"
+    assert person.progress(workflow)["submitted"] == WANTED
+    rows = person.row("select count(*), count(distinct hh_negotiation_id) from applications"
+                      " where status = 'submitted' and user_id = %s", person.user)
+    assert rows == (WANTED, WANTED)
+    wait_for(lambda: len(listener.of("application_completed")) == WANTED, 60, "all is told")
+    assert listener.problems == [], "no event twice, none missing, none out of order"
+    completed = listener.of("application_completed")
+    assert {c["status"] for c in completed} == {"success"}
+    assert sorted(c["job_external_id"] for c in completed) == sorted(vacancies)
+    totals = [p["completed"] for p in listener.of("application_progress")]
+    assert totals == sorted(totals) and totals[-1] == WANTED
+    spent = person.row("select count(token_at) from applications where user_id = %s", person.user)
+    assert spent == (WANTED,)
+
+
+def apply_to_all(simulator, person, timeout):
+    """Connects, puts the vacancies into a workflow, and lets time pass until it is through."""
+    _, vacancies = publish(simulator)
+    person.connect()
+    workflow, _ = person.auto_apply(vacancies)
+    wait_for(lambda: len(at_hh(simulator)) >= 20, timeout, "twenty are sent", every=0.2)
+    wait_for(lambda: person.progress(workflow)["rate_limited"] > 0, timeout, "one waits", every=0.2)
+    person.move_time(10 * TOKEN_MS)
+    wait_for(lambda: person.progress(workflow)["submitted"] == WANTED, timeout, "all are sent",
+             every=0.2)
+    return workflow, vacancies
