@@ -1,6 +1,7 @@
 /* hh_account.h - the accounts of users at HH: their tokens, logins, and the keys that seal them.
  *
- *   hh_account.c   tokens: found, refreshed, given; the users' hh_user_tokens
+ *   hh_account.c   whether an account works, keeping one
+ *   hh_lookup.c    tokens: found, refreshed, given; the users' hh_user_tokens
  *   hh_login.c     login pages, codes and refresh tokens that callers bring
  *   hh_keys.c      sealing everything anew with another key
  *
@@ -56,6 +57,10 @@ void hh_keys_rotate(struct hh_accounts *accounts, struct actor_call *call);
 
 /* --- between the files --- */
 
+/* struct hh_user_tokens' two functions; keeper is the accounts. */
+int hh_lookup_ask(void *keeper, const char *user_id, int64_t not_version, hh_user_token_fn *fn,
+		  void *context);
+void hh_lookup_refused(void *keeper, const char *user_id, int64_t version, bool expired);
 void hh_lookups_fini(struct hh_accounts *accounts);
 void hh_logins_fini(struct hh_accounts *accounts);
 void hh_keys_fini(struct hh_accounts *accounts);
