@@ -361,7 +361,7 @@ def test_a_stop_under_load_resets_nobody(gateway, connection):
                 one.sock.settimeout(20)
                 answer = one.getresponse()
                 served.append(answer.status)
-                assert answer.status == 200 and answer.read()
+                assert answer.read()
             except (OSError, http.client.HTTPException) as error:
                 wrong.append(repr(error))
                 return
@@ -378,7 +378,9 @@ def test_a_stop_under_load_resets_nobody(gateway, connection):
     ending.set()
     for one in clients:
         one.join(20)
-    assert wrong == [] and set(served) == {200}
+    # Some kernels let no ordinary user filter a socket of his: new connections come until the end then.
+    hushed = "gateway.not_hushed" not in gateway.log
+    assert wrong == [] and set(served) <= ({200} if hushed else {200, 503})
 
 
 def test_a_stop_is_quick_and_closes_idle_connections_in_order(gateway):
