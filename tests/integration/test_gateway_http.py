@@ -378,9 +378,9 @@ def test_a_stop_under_load_resets_nobody(gateway, connection):
     ending.set()
     for one in clients:
         one.join(20)
-    # Some kernels let no ordinary user filter a socket of his: new connections come until the end then.
-    hushed = "gateway.not_hushed" not in gateway.log
-    assert wrong == [] and set(served) <= ({200} if hushed else {200, 503})
+    if "gateway.not_hushed" in gateway.log:
+        pytest.skip("this kernel lets no ordinary user attach a filter to a socket")
+    assert wrong == [] and set(served) == {200}
 
 
 def test_a_stop_is_quick_and_closes_idle_connections_in_order(gateway):
