@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import BUILD, CRASH_FRAME, DEATHS, KILL_CHILD, NEXT_CRASH, SANITIZED, until
+from conftest import BUILD, CRASH_FRAME, DEATHS, KILL_CHILD, NEXT_CRASH, SANITIZED, stat_of, until
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -211,7 +211,9 @@ def test_work_for_a_call_is_that_calls_in_an_answer_too(actors):
 
 def test_a_killed_actor_that_waited_had_nothing_in_hand(actors):
     get(actors, "1")
-    os.kill(actors.pid("hh_client"), signal.SIGKILL)
+    pid = actors.pid("hh_client")
+    until(lambda: stat_of(pid) == "S")  # it has answered, but may not have put the message down
+    os.kill(pid, signal.SIGKILL)
     actors.expect("child.up", name="hh_client", generation=2)
     first = crashes(actors)[0]
     assert not {"doing", "method", "trace", "backtrace"} & first.keys() and not first["blamed"]
