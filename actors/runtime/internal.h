@@ -9,6 +9,7 @@
  *   timer.c    timers
  *   note.c     what the actor is doing, for the report of its death
  *   fatal.c    what a fatal signal adds to that: a backtrace
+ *   zygote.c   the program as a zygote: linked, and copied for each birth
  */
 #ifndef ACTORS_RUNTIME_INTERNAL_H
 #define ACTORS_RUNTIME_INTERNAL_H
@@ -111,6 +112,10 @@ struct control_message note_message(const char *method, const char *from, uint64
 
 /* fatal.c: from now on a fatal signal adds a backtrace to note before it kills. */
 void fatal_signals_open(struct control_note *note);
+
+/* zygote.c: returns in each copy that is born; the zygote itself never does. The arguments are main's;
+ * the last one is overwritten with the copy's name. */
+void zygote_serve(int argc, char **argv);
 
 /* timer.c: for the end of the loop */
 bool timer_owns_handle(const uv_handle_t *handle);
