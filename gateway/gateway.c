@@ -251,6 +251,7 @@ static void gateway_terminate(struct actor *self)
 
 const struct actor_spec gateway_spec = {
 	.name = "gateway",
+	.may = MAY_LISTEN,
 	.state_size = sizeof(struct gateway),
 	.init = gateway_init,
 	.stop = gateway_stop,

@@ -225,6 +225,7 @@ static const struct actor_cast_clause broadcaster_casts[] = {
 
 const struct actor_spec broadcaster_spec = {
 	.name = "broadcaster",
+	.may = MAY_CONNECT | MAY_LISTEN,
 	.state_size = sizeof(struct broadcaster),
 	.init = broadcaster_init,
 	.calls = broadcaster_calls,

@@ -322,6 +322,7 @@ static void door_terminate(struct actor *self)
 
 const struct actor_spec door_spec = {
 	.name = "door",
+	.may = MAY_LISTEN,
 	.state_size = sizeof(struct door),
 	.init = door_init,
 	.stop = door_stop,

@@ -293,6 +293,18 @@ static int loop_setup(struct actor *self)
 	return uv_signal_start(&self->sigterm, on_sigterm, SIGTERM);
 }
 
+/* One step into the sandbox. Of a thousand, and at each restart, nobody says again what is missing. */
+static int confine(const struct actor *self, int (*step)(unsigned may), const char *what)
+{
+	int rc = step(self->spec->may);
+
+	if (rc != SANDBOX_MISSING)
+		return rc;
+	if (self->generation == 1 && !is_one_of_many(self))
+		log_warn("sandbox.incomplete", "missing=%s why=\"the kernel has none\"", what);
+	return 0;
+}
+
 static int actor_birth(struct actor *self)
 {
 	const size_t size = self->spec->state_size;
@@ -311,6 +323,8 @@ static int actor_birth(struct actor *self)
 		return rc;
 	if (self->spec->init != NULL)
 		rc = self->spec->init(self);
+	if (rc == 0)
+		rc = confine(self, sandbox_calls, "seccomp");
 	if (rc == 0 && !self->spec->ready_later)
 		actor_ready(self);
 	return rc;
@@ -391,6 +405,8 @@ int actor_main(const struct actor_spec *spec, int argc, char **argv)
 	if (is_one_of_many(&self))
 		save_memory();
 	rc = zeromq_setup(&self);
+	if (rc == 0)
+		rc = confine(&self, sandbox_files, "landlock");
 	if (rc == 0)
 		rc = actor_birth(&self);
 	note_end();

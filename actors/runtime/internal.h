@@ -9,6 +9,7 @@
  *   timer.c    timers
  *   note.c     what the actor is doing, for the report of its death
  *   fatal.c    what a fatal signal adds to that: a backtrace
+ *   sandbox.c  what it may not do
  *   zygote.c   the program as a zygote: linked, and copied for each birth
  */
 #ifndef ACTORS_RUNTIME_INTERNAL_H

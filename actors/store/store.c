@@ -225,6 +225,7 @@ static const struct actor_call_clause store_calls[] = {
 
 const struct actor_spec store_spec = {
 	.name = "store",
+	.may = MAY_CONNECT | MAY_READ,
 	.state_size = sizeof(struct store),
 	.init = store_init,
 	.calls = store_calls,
