@@ -287,7 +287,7 @@ int spawn_worker(struct supervisor *s, struct node *n) __attribute__((warn_unuse
 /* Forks and execs the spec's program. control_fd is its end of the control socket; note_fd its note,
  * -1 for a zygote, which has no name (NULL) and no generation. Borrows both. Returns the pid or a
  * negative errno. */
-pid_t spawn_program(struct supervisor *s, const struct child_spec *spec, const char *name,
+pid_t spawn_program(struct supervisor *s, const struct child_spec *spec, char *name,
 		    uint64_t generation, int control_fd, int note_fd);
 
 /* A child like spawn_program()'s, by the spec's zygote. Returns its pid, or a negative errno: there is

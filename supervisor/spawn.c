@@ -23,14 +23,14 @@
 #include <unistd.h>
 
 /* Enough for a few system calls and, under sanitizers, what is added to them. */
-#define STACK_BYTES  65536
+#define STACK_BYTES 65536
 
 /* What a zygote's name is written over in: as long as any child's, whose name its copies show. */
-#define ZYGOTE_TITLE "zygote                                                         "
+static char zygote_title[] = "zygote                                                         ";
 
 struct birth {
 	char *path; /* of the program */
-	const char *name;
+	char *name;
 	char **env;
 	int control_fd;
 	int note_fd; /* -1: none */
@@ -57,7 +57,7 @@ static int place_descriptors(const struct birth *b)
 static int become(void *birth)
 {
 	struct birth *b = birth;
-	char *argv[] = {b->path, (char *)(uintptr_t)b->name, NULL};
+	char *argv[] = {b->path, b->name, NULL};
 
 	signals_reset_in_child();
 	(void)setpgid(0, 0); /* what it forks can be killed with it; the terminal's ^C is ours */
@@ -97,10 +97,10 @@ static int adopt(struct supervisor *s, struct node *n, pid_t pid, int *end)
 	return rc;
 }
 
-pid_t spawn_program(struct supervisor *s, const struct child_spec *spec, const char *name,
+pid_t spawn_program(struct supervisor *s, const struct child_spec *spec, char *name,
 		    uint64_t generation, int control_fd, int note_fd)
 {
-	struct birth b = {.name = name == NULL ? ZYGOTE_TITLE : name,
+	struct birth b = {.name = name == NULL ? zygote_title : name,
 			  .control_fd = control_fd,
 			  .note_fd = note_fd,
 			  .run_dir_fd = s->run_dir_fd,

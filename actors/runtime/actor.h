@@ -69,8 +69,8 @@ struct actor_spec {
 						* accepted is finished. NULL: stops when no call is open */
 	void (*terminate)(struct actor *self); /* last: free everything. May be NULL */
 	size_t mailbox_max;		       /* open calls; 0: 1000 */
-	unsigned may;	 /* besides talking to the tree, a sum of enum sandbox_may */
-	bool many_peers; /* it speaks to each of those of whom there are as many as users */
+	unsigned may;	  /* besides talking to the tree, a sum of enum sandbox_may */
+	bool many_peers;  /* it speaks to each of those of whom there are as many as users */
 	bool ready_later; /* true: init's end is not ready yet, actor_ready() says it */
 };
 
