@@ -16,6 +16,7 @@ import signal
 import sys
 import time
 import uuid
+from collections import Counter
 from pathlib import Path
 
 from fetcher_memory import put, rollup
@@ -27,7 +28,10 @@ from support.system import BUILD, Simulator, System, wait_for
 HANGS_S = 31     # no call of the product waits longer
 WHOLE_S = 1
 MEMORY = 1.25    # times before
+WARM_S = 5       # of work, so that those who talk to each other are connected
+REST_S = 5       # then idle connections of HTTP have ended, and memory of the last requests is given back
 FETCHERS = 8
+FETCHER_DEATHS = 4  # of each: one that dies more often within a minute is put aside
 
 
 def is_whole(system):
@@ -54,10 +58,16 @@ def kill(system, pid):
 
 
 def running(system):
-    """The actors' processes, as the kernel knows them: the door may be dead."""
-    zygotes = {pid for pid in children_of(system.process.pid)
-               if b"\0zygote" in Path(f"/proc/{pid}/cmdline").read_bytes()}
-    return [pid for pid in children_of(system.process.pid) if pid not in zygotes]
+    """(pid, name) of the actors' processes, as the kernel knows them: the door may be dead."""
+    found = []
+    for pid in children_of(system.process.pid):
+        try:
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if len(words) > 1 and not words[1].startswith(b"zygote"):
+            found.append((pid, words[1].decode()))
+    return found
 
 
 def each_dies_once(system):
@@ -71,17 +81,35 @@ def rage(system, options):
     """Kills until the time is over. Returns how many, and how long the tree then took to be whole."""
     choose = random.Random(1)
     end = time.monotonic() + options.seconds
-    kills = 0
+    kills = Counter()
     while time.monotonic() < end:
         due = time.monotonic() + options.every_ms / 1000
-        pids = running(system)
-        if pids:
-            kill(system, choose.choice(pids))
-            kills += 1
+        victims = [(pid, name) for pid, name in running(system)
+                   if not name.startswith("fetcher:") or kills[name] < FETCHER_DEATHS]
+        if victims:
+            pid, name = choose.choice(victims)
+            kill(system, pid)
+            kills[name] += 1
         time.sleep(max(0, due - time.monotonic()))
     began = time.monotonic()
     wait_for(lambda: is_whole(system), 30, "the tree is whole")
-    return kills, time.monotonic() - began
+    return sum(kills.values()), time.monotonic() - began
+
+
+def begin(clients, seconds=0):
+    for client in clients:
+        client.start()
+    time.sleep(seconds)
+    return clients
+
+
+def end(clients):
+    """Returns how many of them still wait for an answer."""
+    for client in clients:
+        client.ending.set()
+    for client in clients:
+        client.join(90)
+    return sum(client.is_alive() for client in clients)
 
 
 def show_answers(clients):
@@ -115,18 +143,15 @@ def measure(system, simulator, options):
     clients = clients_of(system, simulator, options.clients, gateway_dies=True)
     wait_for(lambda: is_whole(system), 30, "the tree is whole")
     each_dies_once(system)
+    end(begin(clients_of(system, simulator, options.clients, 1000), WARM_S))
+    time.sleep(REST_S)
     before = census(system)
-    for client in clients:
-        client.start()
+    begin(clients)
     kills, whole = rage(system, options)
-    for client in clients:
-        client.ending.set()
-    for client in clients:
-        client.join(90)
-    hanging = sum(client.is_alive() for client in clients)
+    hanging = end(clients)
     print(f"{BUILD.name}: {kills} kills in {options.seconds} s; whole {whole:.2f} s after; {hanging} requests hang")
     right = show_answers(clients)
-    time.sleep(5)  # idle connections of HTTP end, memory of the last requests is given back
+    time.sleep(REST_S)
     return compare(before, census(system)) and right and not hanging and whole < WHOLE_S
 
 

@@ -388,7 +388,7 @@ int actor_main(const struct actor_spec *spec, int argc, char **argv)
 		return EXIT_WORLD;
 	}
 	if (getenv(CONTROL_ENV_ZYGOTE) != NULL)
-		zygote_serve(argc, argv);
+		zygote_serve(spec, argc, argv);
 	rc = read_treaty(&self);
 	if (rc < 0) {
 		(void)fprintf(stderr,

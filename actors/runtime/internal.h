@@ -116,7 +116,7 @@ void fatal_signals_open(struct control_note *note);
 
 /* zygote.c: returns in each copy that is born; the zygote itself never does. The arguments are main's;
  * the last one is overwritten with the copy's name. */
-void zygote_serve(int argc, char **argv);
+void zygote_serve(const struct actor_spec *spec, int argc, char **argv);
 
 /* timer.c: for the end of the loop */
 bool timer_owns_handle(const uv_handle_t *handle);

@@ -3,14 +3,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <linux/landlock.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -326,25 +328,61 @@ static int refuse_sockets(scmp_filter_ctx filter, unsigned may)
 	return rc;
 }
 
-int sandbox_calls(unsigned may)
+static int refuse(scmp_filter_ctx filter, unsigned may)
+{
+	int rc = refuse_all(filter);
+
+	if (rc == 0)
+		rc = refuse_processes(filter);
+	return rc < 0 ? rc : refuse_sockets(filter, may);
+}
+
+/* The filter as the kernel takes it, in memory that is kept. */
+static int compile(scmp_filter_ctx filter, struct sock_fprog *out)
+{
+	int fd = memfd_create("ugtj-filter", MFD_CLOEXEC);
+	off_t size;
+	int rc;
+
+	if (fd < 0)
+		return -errno;
+	rc = seccomp_export_bpf(filter, fd);
+	size = rc < 0 ? 0 : lseek(fd, 0, SEEK_CUR);
+	out->filter = malloc((size_t)size + 1);
+	if (rc == 0 && (out->filter == NULL || pread(fd, out->filter, (size_t)size, 0) != size))
+		rc = -ENOMEM;
+	out->len = (unsigned short)((size_t)size / sizeof(*out->filter));
+	(void)close(fd);
+	return rc;
+}
+
+static struct sock_fprog program; /* without instructions: not made yet */
+
+int sandbox_prepare(unsigned may)
 {
 	scmp_filter_ctx filter;
 	int rc;
 
-	if (!setting_bool(SANDBOX))
+	if (!setting_bool(SANDBOX) || program.filter != NULL)
 		return 0;
 	filter = seccomp_init(SCMP_ACT_ALLOW);
 	if (filter == NULL)
 		return -ENOMEM;
-	rc = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
+	rc = refuse(filter, may);
 	if (rc == 0)
-		rc = refuse_all(filter);
-	if (rc == 0)
-		rc = refuse_processes(filter);
-	if (rc == 0)
-		rc = refuse_sockets(filter, may);
-	if (rc == 0)
-		rc = seccomp_load(filter);
+		rc = compile(filter, &program);
 	seccomp_release(filter);
-	return rc == -EOPNOTSUPP || rc == -ENOSYS || rc == -EINVAL ? SANDBOX_MISSING : rc;
+	return rc;
+}
+
+int sandbox_calls(unsigned may)
+{
+	int rc = sandbox_prepare(may);
+
+	if (rc < 0 || program.filter == NULL)
+		return rc;
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+	    syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program) == 0)
+		return 0;
+	return errno == ENOSYS || errno == EINVAL ? SANDBOX_MISSING : -errno;
 }

@@ -21,6 +21,10 @@ enum sandbox_may {
  * kernel has not, connections may be left out. Returns 0, SANDBOX_MISSING, or a negative errno. */
 int sandbox_files(unsigned may) __attribute__((warn_unused_result));
 
+/* Makes what sandbox_calls() needs and keeps it: a zygote does it for all its copies. For one value of may in
+ * the life of the process. Returns 0 or a negative errno. */
+int sandbox_prepare(unsigned may) __attribute__((warn_unused_result));
+
 /* Refuses all threads of the process the system calls that nobody needs: seccomp. For good. What is refused
  * fails with EPERM. Returns 0, SANDBOX_MISSING, or a negative errno. */
 int sandbox_calls(unsigned may) __attribute__((warn_unused_result));

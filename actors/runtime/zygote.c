@@ -107,23 +107,23 @@ static void become(const struct zygote *z, const struct control_packet *packet, 
 
 /* What a process does once, and its copies need not do again. A context of ZeroMQ without sockets has no
  * threads; that it is there keeps the libraries below it set up (one reads /etc/protocols). */
-static void warm_up(void)
+static void warm_up(const struct actor_spec *spec)
 {
 	static void *context; /* used by nobody, and never ended */
 	void *frame;
 
 	(void)backtrace(&frame, 1);
 	context = zmq_ctx_new();
-	if (context == NULL)
+	if (context == NULL || sandbox_prepare(spec->may) < 0)
 		_exit(EXIT_FAILURE);
 }
 
-void zygote_serve(int argc, char **argv)
+void zygote_serve(const struct actor_spec *spec, int argc, char **argv)
 {
 	struct zygote z = {.supervisor = getppid(), .title = argv[argc - 1]}; /* blank enough */
 
 	z.title_size = strlen(z.title) + 1;
-	warm_up();
+	warm_up(spec);
 	if (say(CONTROL_ZYGOTE, 0, 0) < 0)
 		_exit(0);
 	for (;;) {

@@ -47,10 +47,10 @@ class Client(threading.Thread):
                 self.counts[name] = self.counts.get(name, 0) + 1
 
 
-def clients_of(system, simulator, count, **options):
-    """So many, each with a vacancy and a schedule of its own; to be started."""
+def clients_of(system, simulator, count, first=0, **options):
+    """So many, numbered from first, each with a vacancy and a schedule of its own; to be started."""
     clients = []
-    for number in range(count):
+    for number in range(first, first + count):
         vacancy = simulator.publish(1, name=f"Unicorn unicorn{number}x")[0]
         user = str(uuid.uuid4())
         system.request(f"/api/schedules/{user}", "PUT",
