@@ -255,4 +255,5 @@ const struct actor_spec gateway_spec = {
 	.init = gateway_init,
 	.stop = gateway_stop,
 	.terminate = gateway_terminate,
+	.may = MAY_LISTEN,
 };

@@ -232,4 +232,5 @@ const struct actor_spec broadcaster_spec = {
 	.news = on_news,
 	.stop = broadcaster_stop,
 	.terminate = broadcaster_terminate,
+	.may = MAY_LISTEN | MAY_CONNECT,
 };

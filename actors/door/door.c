@@ -326,4 +326,5 @@ const struct actor_spec door_spec = {
 	.init = door_init,
 	.stop = door_stop,
 	.terminate = door_terminate,
+	.may = MAY_LISTEN,
 };

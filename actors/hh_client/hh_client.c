@@ -355,4 +355,5 @@ const struct actor_spec hh_client_spec = {
 	.stop = hh_client_stop,
 	.terminate = hh_client_terminate,
 	.mailbox_max = MAILBOX_MAX,
+	.may = MAY_CONNECT,
 };

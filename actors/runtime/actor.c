@@ -308,6 +308,8 @@ static int actor_birth(struct actor *self)
 		return rc;
 	if (self->spec->init != NULL)
 		rc = self->spec->init(self);
+	if (rc == 0)
+		sandbox_calls(self->spec);
 	if (rc == 0 && !self->spec->ready_later)
 		actor_ready(self);
 	return rc;
@@ -385,6 +387,7 @@ int actor_main(const struct actor_spec *spec)
 	note_begin("init", NULL);
 	if (is_one_of_many(&self))
 		save_memory();
+	sandbox_files(spec);
 	rc = zeromq_setup(&self);
 	if (rc == 0)
 		rc = actor_birth(&self);

@@ -56,6 +56,17 @@ struct actor_news {
 	const char *reason; /* how it ended; "" for up */
 };
 
+/* What an actor may do beyond the least. The least is: threads, the files of RUN_DIR, the sockets of
+ * its peers there. No network, no other file but libraries, no program, no process. It holds from
+ * before init (files) and from its end (system calls); docs/decisions/0014. */
+enum actor_may {
+	MAY_CONNECT =
+		1, /* by TCP and UDP to anywhere; look names up, so reads /etc and certificates */
+	MAY_LISTEN = 2, /* for TCP, at any port */
+};
+
+typedef void actor_path_fn(void *context, const char *path);
+
 struct actor_spec {
 	const char *name;  /* NULL: the name that the supervisor gave (fetcher:USER) */
 	size_t state_size; /* actor_state() gives so many zeroed bytes */
@@ -69,6 +80,13 @@ struct actor_spec {
 	void (*terminate)(struct actor *self); /* last: free everything. May be NULL */
 	size_t mailbox_max;		       /* open calls; 0: 1000 */
 	bool ready_later; /* true: init's end is not ready yet, actor_ready() says it */
+	unsigned may;	  /* MAY_... */
+	const char *const
+		*reads; /* more files and folders that it may read; "~/" is the user's home.
+				   * Ends with NULL; may be NULL */
+	void (*reads_also)(actor_path_fn *add,
+			   void *context); /* adds files that settings name, each
+								 * with its folder. May be NULL */
 };
 
 /* Runs the actor until it is stopped. Returns the process's exit code. */

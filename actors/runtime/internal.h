@@ -9,6 +9,7 @@
  *   timer.c    timers
  *   note.c     what the actor is doing, for the report of its death
  *   fatal.c    what a fatal signal adds to that: a backtrace
+ *   sandbox_*  rights that are given up
  */
 #ifndef ACTORS_RUNTIME_INTERNAL_H
 #define ACTORS_RUNTIME_INTERNAL_H
@@ -111,6 +112,13 @@ struct control_message note_message(const char *method, const char *from, uint64
 
 /* fatal.c: from now on a fatal signal adds a backtrace to note before it kills. */
 void fatal_signals_open(struct control_note *note);
+
+/* sandbox_files.c: from now on this thread and those it makes reach the files, ports and processes of
+ * spec->may and spec->reads. Before the first thread. */
+void sandbox_files(const struct actor_spec *spec);
+
+/* sandbox_calls.c: from now on all threads may make the system calls of spec->may. After init. */
+void sandbox_calls(const struct actor_spec *spec);
 
 /* timer.c: for the end of the loop */
 bool timer_owns_handle(const uv_handle_t *handle);
