@@ -117,6 +117,9 @@ void fatal_signals_open(struct control_note *note);
  * spec->may and spec->reads. Before the first thread. */
 void sandbox_files(const struct actor_spec *spec);
 
+/* sandbox_calls.c: from now on there is no io_uring. Called by sandbox_files(), before the loop is made. */
+void sandbox_rings(void);
+
 /* sandbox_calls.c: from now on all threads may make the system calls of spec->may. After init. */
 void sandbox_calls(const struct actor_spec *spec);
 

@@ -241,8 +241,7 @@ void sandbox_files(const struct actor_spec *spec)
 
 	if (!setting_bool(SANDBOX))
 		return;
-	/* io_uring goes past any filter, so it will be forbidden; libuv must not begin with it. */
-	(void)setenv("UV_USE_IO_URING", "0", 1);
+	sandbox_rings();
 	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); /* since Linux 3.5 */
 	if (version == 0)
 		return; /* the supervisor has said so */
