@@ -131,13 +131,18 @@ def whole_tree(system):
 
 
 @pytest.fixture(scope="module")
-def confined(cluster):
+def confined(cluster, tmp_path_factory):
     """One system for all tests that only try what is refused."""
     name = f"test_{uuid.uuid4().hex}"
     cluster.create_database(name)
     cluster.database = name
     simulator = Simulator("--vacancies", 100, "--max-rps", 0)
-    one = System(cluster, simulator)
+    folder = tmp_path_factory.mktemp("libpq")
+    (folder / "pgpass").write_text("")
+    one = System(cluster, simulator,
+                 DATABASE_URL=f"{cluster.url}{'&' if '?' in cluster.url else '?'}passfile={folder}/pgpass",
+                 HH_BASE_URL=simulator.url.replace("127.0.0.1", "localhost"))
+    one.folder_of_libpq = folder
     try:
         yield one.start()
         one.stop()
@@ -216,6 +221,15 @@ def test_etc_is_for_those_who_look_names_up(actors):
                        lambda thread: thread.open("/etc/passwd", os.O_RDWR)) == {}
 
 
+@needs_landlock
+def test_a_file_that_a_setting_names_is_for_who_needs_it(actors, confined):
+    """With its folder: it may be replaced by renaming."""
+    (confined.folder_of_libpq / "new").write_text("")
+    (confined.folder_of_libpq / "new").rename(confined.folder_of_libpq / "pgpass")
+    assert differences(actors, lambda name, _: 0 if name == "store" else EACCES,
+                       lambda thread: thread.open(confined.folder_of_libpq / "pgpass")) == {}
+
+
 @needs_scopes
 def test_no_actor_signals_another_even_where_the_filter_cannot_see_whom(actors):
     assert differences(actors, lambda *_: EPERM, lambda thread: thread.call("tkill", 1, 0)) == {}
@@ -254,6 +268,11 @@ def test_only_those_listen_who_declare_it(actors):
     assert differences(actors, wanted, lambda thread: thread.listen()) == {}
 
 
+def test_names_are_looked_up(actors, confined):
+    assert actors["hh_client"] and "localhost" in confined.environment["HH_BASE_URL"]
+    assert json.loads(confined.ugtj("search", "--json", "python").stdout)["found"] > 0
+
+
 def test_what_all_need_is_there(actors):
     """Files in RUN_DIR, sockets to the others, libraries, and threads (flags without an effect)."""
     for call in (("getpid",), ("socket", int(socket.AF_UNIX), int(socket.SOCK_STREAM), 0)):
@@ -289,12 +308,12 @@ def test_a_kernel_without_it_is_told_of_once(system):
     assert json.loads(system.ugtj("search", "--json", "python").stdout)["found"] > 0
 
 
-def test_a_stop_and_a_restart_are_possible_within_it(actors, system):
+def test_a_stop_and_a_restart_are_possible_within_it(system):
     """Its own socket is removed, the port is the same, a backtrace has names (fatal.c)."""
     before = system.kill("gateway", signal.SIGABRT)
     system.wait_restarted(before)
     crash, = json.loads(system.ugtj("crashes", "--json").stdout)["crashes"][-1:]
-    assert crash["name"] == "gateway"
+    assert crash["name"] == "gateway" and [f for f in crash["backtrace"] if "+0x" in f], crash
     for word in ("gateway", "store"):
         system.ugtj("restart", word)
     assert "sandbox." not in system.log().split("sandbox.on", 1)[1], "nothing was refused unforeseen"

@@ -7,9 +7,9 @@
  * or r:N (the result of the Nth call before, from 1). Prints a result a line, as the kernel gives it:
  * a negative errno for a failure. Ends with 77 where it may not trace.
  *
- * The thread has to be waiting in the kernel, which an idle one is: the instruction before the next is
- * then a system call, and that one is made again with other registers. A process that a call makes is
- * ended before its first step.
+ * The thread has to be waiting in the kernel, which an idle one is: it stands at an instruction that
+ * makes a system call, and that one is executed again with other registers. A process that a call
+ * makes is ended before its first step.
  */
 #include <elf.h>
 #include <errno.h>
@@ -120,13 +120,22 @@ static void wait_stopped(pid_t tid)
 	}
 }
 
-static bool waits_in_the_kernel(pid_t tid, const registers *r)
+static bool is_call(pid_t tid, uint64_t address)
 {
 	unsigned char at[INSTRUCTION];
 	struct iovec here = {at, sizeof(at)};
-	struct iovec there = {(void *)(uintptr_t)(PC(r) - INSTRUCTION), sizeof(at)};
+	struct iovec there = {(void *)(uintptr_t)address, sizeof(at)};
 
 	return process_vm_readv(tid, &here, 1, &there, 1, 0) == INSTRUCTION && IS_SYSCALL(at);
+}
+
+/* Where the call stands that the thread waits in: before the next instruction, or (arm64, if it is to
+ * be made again) at it. 0: it does not wait. */
+static uint64_t call_of(pid_t tid, const registers *r)
+{
+	if (is_call(tid, PC(r) - INSTRUCTION))
+		return PC(r) - INSTRUCTION;
+	return is_call(tid, PC(r)) ? PC(r) : 0;
 }
 
 /* Stops the thread where it waits. */
@@ -143,7 +152,7 @@ static void catch (pid_t tid, registers *r)
 			fail("PTRACE_INTERRUPT");
 		wait_stopped(tid);
 		get_registers(tid, r);
-		if (waits_in_the_kernel(tid, r))
+		if (call_of(tid, r) != 0)
 			return;
 		(void)ptrace(PTRACE_CONT, tid, 0, 0);
 		(void)nanosleep(&pause, NULL);
@@ -207,7 +216,7 @@ static long make_call(pid_t tid, const registers *before, char *call, const long
 		arguments[i] = argument(tid, strsep(&rest, ","),
 					SP(before) - SCRATCH + (uint64_t)i * ITEM_MAX, results);
 	set_call(&now, number, arguments);
-	PC(&now) -= INSTRUCTION;
+	PC(&now) = call_of(tid, before);
 	set_registers(tid, &now);
 	do { /* stops for other signals come and go */
 		if (ptrace(PTRACE_SINGLESTEP, tid, 0, 0) < 0)
