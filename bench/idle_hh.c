@@ -52,7 +52,7 @@ static const struct actor_spec idle_spec = {
 	.calls = idle_calls,
 };
 
-int main(void)
+int main(int argc, char **argv)
 {
-	return actor_main(&idle_spec);
+	return actor_main(&idle_spec, argc, argv);
 }

@@ -11,9 +11,9 @@ function(add_actor name)
 	file(CONFIGURE OUTPUT ${main} CONTENT [[
 #include "actors/actors.h"
 
-int main(void)
+int main(int argc, char **argv)
 {
-	return actor_main(&@name@_spec);
+	return actor_main(&@name@_spec, argc, argv);
 }
 ]] @ONLY)
 	add_executable(${name} ${main})

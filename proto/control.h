@@ -19,6 +19,10 @@
  *     UP, never an UP of a generation that is gone without the DOWN of it.
  *   - What is in the note when a child dies becomes part of its crash report. The supervisor copies
  *     it and believes nothing of it: texts are cut to what is printable.
+ *   - A program whose child spec says zygote is also started once with CONTROL_ENV_ZYGOTE in place of the
+ *     name and generation, and without a note. It says ZYGOTE when it is linked, and from then on
+ *     answers each BIRTH with BORN: a copy of itself, a child of the supervisor, which goes on as if
+ *     it had been started with what BIRTH says. The zygote does nothing else.
  *   - Requests have a ref; the answer is a REPLY with the same ref. Only children whose spec says
  *     so (may_control) are served.
  *
@@ -46,6 +50,7 @@
 #define CONTROL_ENV_NAME       "UGTJ_ACTOR_NAME"
 #define CONTROL_ENV_GENERATION "UGTJ_ACTOR_GENERATION"
 #define CONTROL_ENV_ARGUMENT   "UGTJ_ACTOR_ARGUMENT"
+#define CONTROL_ENV_ZYGOTE     "UGTJ_ACTOR_ZYGOTE"
 
 enum control_type {
 	/* child to supervisor */
@@ -92,6 +97,12 @@ enum control_type {
 			* fault of its own; culprit: the message that it died of, if that is known.
 			* Both may be missing for a watcher that reads late */
 	CONTROL_REPLY, /* ref, result: 0 or a negative errno; what else, its request says */
+	/* zygote to supervisor */
+	CONTROL_ZYGOTE, /* it is linked and waits */
+	CONTROL_BORN,	/* value: the pid; result: 0 or a negative errno */
+	/* supervisor to zygote */
+	CONTROL_BIRTH, /* name, generation; with two descriptors: the child's end of its control socket
+			* and its note */
 };
 
 enum control_child_state {

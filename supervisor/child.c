@@ -154,8 +154,8 @@ static void start_worker(struct supervisor *s, struct node *n)
 		node_set_due(s, n, s->now_ms); /* a failed start, but not from within this call */
 		return;
 	}
-	log_info("child.start", "name=%s pid=%d generation=%llu", n->name, (int)n->pid,
-		 (unsigned long long)n->generation);
+	log_info("child.start", "name=%s pid=%d generation=%llu by=%s", n->name, (int)n->pid,
+		 (unsigned long long)n->generation, n->by_zygote ? "zygote" : "exec");
 }
 
 void node_start(struct supervisor *s, struct node *n)
@@ -177,6 +177,7 @@ void node_ready(struct supervisor *s, struct node *n)
 	log_info("child.up", "name=%s pid=%d generation=%llu after_ms=%lld", n->name, (int)n->pid,
 		 (unsigned long long)n->generation, (long long)(s->now_ms - n->started_ms));
 	news_up(s, n);
+	zygote_provide(s, n->spec);
 	askers_answer(s, n, true);
 	if (n->dynamic)
 		dynamic_start_waiting(s, n->parent);
@@ -471,6 +472,8 @@ void node_exited(struct supervisor *s, struct node *n, int status)
 	n->up_since_ms = 0;
 	if (was_up)
 		news_down(s, n);
+	else if (n->by_zygote)
+		zygote_discard(s, n->spec); /* the next try is not to fail of what it inherits */
 	node_ended(s, n, event_of(n, status), was_up, uptime_ms);
 }
 

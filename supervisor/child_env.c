@@ -15,8 +15,8 @@
 #include "base/settings.h"
 
 static const char *const not_for_children[] = {
-	"NOTIFY_SOCKET",  "WATCHDOG_PID",	  "WATCHDOG_USEC",
-	CONTROL_ENV_NAME, CONTROL_ENV_GENERATION, CONTROL_ENV_ARGUMENT,
+	"NOTIFY_SOCKET",	"WATCHDOG_PID",	      "WATCHDOG_USEC",	  CONTROL_ENV_NAME,
+	CONTROL_ENV_GENERATION, CONTROL_ENV_ARGUMENT, CONTROL_ENV_ZYGOTE,
 };
 
 static bool is_named(const char *entry, const char *name)
@@ -63,40 +63,48 @@ static char *entry_new(const char *name, const char *value)
 	return asprintf(&entry, "%s=%s", name, value) < 0 ? NULL : entry;
 }
 
+/* Puts an entry at the end of a block that has room for it. Returns 0 or -ENOMEM. */
+static int add(char **env, size_t *n, char *entry)
+{
+	env[*n] = entry;
+	return env[(*n)++] == NULL ? -ENOMEM : 0;
+}
+
+/* What the treaty promises. */
+static int add_treaty(char **env, size_t *n, const char *name, uint64_t generation)
+{
+	const char *argument = name == NULL ? NULL : strchr(name, ':');
+	char number[24];
+	int rc;
+
+	if (name == NULL) {
+		rc = add(env, n, entry_new(CONTROL_ENV_ZYGOTE, "1"));
+		return rc < 0 ? rc
+			      : add(env, n,
+				    entry_new("LD_BIND_NOW", "1")); /* once for all copies */
+	}
+	(void)snprintf(number, sizeof(number), "%" PRIu64, generation);
+	rc = add(env, n, entry_new(CONTROL_ENV_NAME, name));
+	if (rc == 0)
+		rc = add(env, n, entry_new(CONTROL_ENV_GENERATION, number));
+	if (rc == 0 && argument != NULL)
+		rc = add(env, n, entry_new(CONTROL_ENV_ARGUMENT, argument + 1));
+	return rc;
+}
+
 int child_env_new(const struct child_spec *spec, const char *name, uint64_t generation, char ***out)
 {
-	const char *argument = strchr(name, ':');
 	char **env = calloc(environ_count() + 4, sizeof(*env));
-	char number[24];
 	size_t n = 0;
-	int rc = -ENOMEM;
+	int rc = env == NULL ? -ENOMEM : add_treaty(env, &n, name, generation);
 
-	if (env == NULL)
-		goto out;
-	(void)snprintf(number, sizeof(number), "%" PRIu64, generation);
-	env[n] = entry_new(CONTROL_ENV_NAME, name);
-	if (env[n++] == NULL)
-		goto out;
-	env[n] = entry_new(CONTROL_ENV_GENERATION, number);
-	if (env[n++] == NULL)
-		goto out;
-	if (argument != NULL) {
-		env[n] = entry_new(CONTROL_ENV_ARGUMENT, argument + 1);
-		if (env[n++] == NULL)
-			goto out;
-	}
-	for (size_t i = 0; i < environ_count(); i++) {
-		if (!is_for(spec, environ[i]))
-			continue;
-		env[n] = strdup(environ[i]);
-		if (env[n++] == NULL)
-			goto out;
-	}
-	*out = env;
-	env = NULL;
-	rc = 0;
-out:
-	child_env_free(&env);
+	for (size_t i = 0; rc == 0 && i < environ_count(); i++)
+		if (is_for(spec, environ[i]))
+			rc = add(env, &n, strdup(environ[i]));
+	if (rc < 0)
+		child_env_free(&env);
+	else
+		*out = env;
 	return rc;
 }
 

@@ -9,7 +9,8 @@
  *   askers.c      who waits for a child to be up or stopped  askers_*
  *   roll.c        the rolling restart                        roll_*
  *   restart.c     the policy                                 restart_*
- *   spawn.c       fork and exec                              spawn_worker()
+ *   spawn.c       fork and exec                              spawn_*
+ *   zygote.c      fork without exec                          zygote_*
  *   child_env.c   what a child finds in its environment      child_env_*
  *   reap.c        waitpid, and how a process ended in words  reap_*
  *   memory.c      how much memory a child holds              memory_*
@@ -45,8 +46,10 @@ struct crash;
 struct reply;
 struct subject;
 struct watch;
+struct zygote;
 
 LIST_HEAD(watch_list, watch);
+LIST_HEAD(zygote_list, zygote);
 TAILQ_HEAD(watch_queue, watch);
 TAILQ_HEAD(node_queue, node);
 
@@ -101,6 +104,7 @@ struct node {
 	char *degraded;		       /* what is missing outside, in CHILD_DEGRADED. Else NULL */
 
 	pid_t pid; /* 0: no process */
+	bool by_zygote;
 	int64_t started_ms;
 	int64_t up_since_ms; /* 0: not up */
 	int64_t heard_ms;    /* last packet from it */
@@ -150,6 +154,7 @@ struct supervisor {
 	struct crash *crashes[CRASHES_MAX]; /* a ring: number n is at n % CRASHES_MAX */
 	int64_t last_crash;		    /* number of the last report; 0: none yet */
 	bool rolling;			    /* workers are renewed one by one */
+	struct zygote_list zygotes;
 };
 
 /* --- node.c --- */
@@ -273,13 +278,37 @@ void dynamic_start_waiting(struct supervisor *s, struct node *sup);
 /* A child has stopped that was to be forgotten. */
 void dynamic_forget(struct supervisor *s, struct node *n);
 
-/* --- spawn.c, child_env.c --- */
+/* --- spawn.c, zygote.c, child_env.c --- */
 
-/* Forks and execs the worker's program, opens its control socket. Returns 0 or a negative errno. */
+/* Starts the worker's process, by its zygote if there is one, and opens its control socket. Returns 0
+ * or a negative errno. */
 int spawn_worker(struct supervisor *s, struct node *n) __attribute__((warn_unused_result));
 
+/* Forks and execs the spec's program. control_fd is its end of the control socket; note_fd its note,
+ * -1 for a zygote, which has no name (NULL) and no generation. Borrows both. Returns the pid or a
+ * negative errno. */
+pid_t spawn_program(struct supervisor *s, const struct child_spec *spec, char *name,
+		    uint64_t generation, int control_fd, int note_fd);
+
+/* A child like spawn_program()'s, by the spec's zygote. Returns its pid, or a negative errno: there is
+ * none, or it is not ready, or it failed and is gone. Waits for it a quarter of a second at most. */
+pid_t zygote_birth(struct supervisor *s, const struct node *n, int control_fd, int note_fd);
+
+/* The spec's program has proved to work: lets there be a zygote, if the spec says so. */
+void zygote_provide(struct supervisor *s, const struct child_spec *spec);
+
+/* The next child of the spec is to be its program as it is on the disk now. */
+void zygote_discard(struct supervisor *s, const struct child_spec *spec);
+
+/* A process ended that is no node's. Returns whether it was a zygote. */
+bool zygote_exited(struct supervisor *s, pid_t pid);
+
+/* Kills them all. */
+void zygote_discard_all(struct supervisor *s);
+
 /* The environment of a child: ours without the secrets that its spec does not name, and what the
- * treaty promises. Gives a block to free with child_env_free(). Returns 0 or -ENOMEM. */
+ * treaty promises. name: NULL for a zygote. Gives a block to free with child_env_free(). Returns 0 or
+ * -ENOMEM. */
 int child_env_new(const struct child_spec *spec, const char *name, uint64_t generation, char ***out)
 	__attribute__((warn_unused_result));
 void child_env_free(char ***env);

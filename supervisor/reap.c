@@ -77,7 +77,7 @@ void reap_all(struct supervisor *s)
 			return;
 		if (n != NULL)
 			node_exited(s, n, status);
-		else
+		else if (!zygote_exited(s, dead.si_pid))
 			log_debug("orphan.reaped", "pid=%d", (int)dead.si_pid);
 	}
 }

@@ -1,4 +1,5 @@
-/* spawn.c - the birth of a worker: fork, and at once exec of its own program. See node.h.
+/* spawn.c - the birth of a worker: fork, and at once exec of its own program, unless a zygote gives
+ * birth to it. See node.h.
  *
  * All that needs memory is done before; between fork and exec there are only system calls. The child
  * keeps standard input, output and error and its end of the control socket, nothing else, and it
@@ -24,12 +25,15 @@
 /* Enough for a few system calls and, under sanitizers, what is added to them. */
 #define STACK_BYTES 65536
 
+/* What a zygote's name is written over in: as long as any child's, whose name its copies show. */
+static char zygote_title[] = "zygote                                                         ";
+
 struct birth {
 	char *path; /* of the program */
 	char *name;
 	char **env;
-	int ends[2]; /* of the control socket: ours, the child's */
-	int note_fd;
+	int control_fd;
+	int note_fd; /* -1: none */
 	int run_dir_fd;
 	pid_t parent;
 	int error; /* why the child could not become its program; 0: it has */
@@ -39,13 +43,14 @@ struct birth {
  * higher ones, for each may stand where the other belongs. Returns 0 or -1. */
 static int place_descriptors(const struct birth *b)
 {
-	int control = fcntl(b->ends[1], F_DUPFD, CONTROL_NOTE_FD + 1);
-	int note = fcntl(b->note_fd, F_DUPFD, CONTROL_NOTE_FD + 1);
+	int control = fcntl(b->control_fd, F_DUPFD, CONTROL_NOTE_FD + 1);
+	int note = b->note_fd < 0 ? -1 : fcntl(b->note_fd, F_DUPFD, CONTROL_NOTE_FD + 1);
 
-	return control < 0 || note < 0 || dup2(control, CONTROL_FD) < 0 ||
-			       dup2(note, CONTROL_NOTE_FD) < 0
-		       ? -1
-		       : close_range(CONTROL_NOTE_FD + 1, ~0U, 0);
+	if (control < 0 || (b->note_fd >= 0 && note < 0) || dup2(control, CONTROL_FD) < 0)
+		return -1;
+	if (note >= 0 && dup2(note, CONTROL_NOTE_FD) < 0)
+		return -1;
+	return close_range(note < 0 ? CONTROL_NOTE_FD : CONTROL_NOTE_FD + 1, ~0U, 0);
 }
 
 /* The child, in our memory. Returns only if it fails. */
@@ -92,47 +97,57 @@ static int adopt(struct supervisor *s, struct node *n, pid_t pid, int *end)
 	return rc;
 }
 
-int spawn_worker(struct supervisor *s, struct node *n)
+pid_t spawn_program(struct supervisor *s, const struct child_spec *spec, char *name,
+		    uint64_t generation, int control_fd, int note_fd)
 {
-	struct birth b = {.name = n->name,
-			  .ends = {-1, -1},
-			  .note_fd = -1,
+	struct birth b = {.name = name == NULL ? zygote_title : name,
+			  .control_fd = control_fd,
+			  .note_fd = note_fd,
 			  .run_dir_fd = s->run_dir_fd,
 			  .parent = getpid()};
+	pid_t pid = child_env_new(spec, name, generation, &b.env);
+
+	if (pid < 0)
+		return pid;
+	if (asprintf(&b.path, "%s/%s", s->options->libexec, spec->program) < 0) {
+		b.path = NULL;
+		pid = -ENOMEM;
+	} else {
+		pid = give_birth(&b);
+	}
+	child_env_free(&b.env);
+	free(b.path);
+	return pid;
+}
+
+int spawn_worker(struct supervisor *s, struct node *n)
+{
+	int ends[2] = {-1, -1}; /* of the control socket: ours, the child's */
+	int note_fd = note_new();
 	pid_t pid;
 	int rc;
 
-	if (asprintf(&b.path, "%s/%s", s->options->libexec, n->spec->program) < 0) {
-		b.path = NULL;
-		rc = -ENOMEM;
-		goto out;
-	}
-	rc = child_env_new(n->spec, n->name, n->generation, &b.env);
-	if (rc < 0)
-		goto out;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, b.ends) < 0) {
+	if (note_fd < 0)
+		return note_fd;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) {
 		rc = -errno;
 		goto out;
 	}
-	b.note_fd = note_new();
-	if (b.note_fd < 0) {
-		rc = b.note_fd;
-		goto out;
-	}
-	pid = give_birth(&b);
-	rc = pid < 0 ? pid : adopt(s, n, pid, &b.ends[0]);
+	pid = zygote_birth(s, n, ends[1], note_fd);
+	n->by_zygote = pid > 0;
+	if (!n->by_zygote)
+		pid = spawn_program(s, n->spec, n->name, n->generation, ends[1], note_fd);
+	rc = pid < 0 ? pid : adopt(s, n, pid, &ends[0]);
 	if (rc == 0) {
-		n->note_fd = b.note_fd;
-		b.note_fd = -1;
+		n->note_fd = note_fd;
+		note_fd = -1;
 	}
 out:
-	if (b.note_fd >= 0)
-		(void)close(b.note_fd);
-	if (b.ends[0] >= 0)
-		(void)close(b.ends[0]);
-	if (b.ends[1] >= 0)
-		(void)close(b.ends[1]);
-	child_env_free(&b.env);
-	free(b.path);
+	if (note_fd >= 0)
+		(void)close(note_fd);
+	if (ends[0] >= 0)
+		(void)close(ends[0]);
+	if (ends[1] >= 0)
+		(void)close(ends[1]);
 	return rc;
 }

@@ -55,6 +55,8 @@ struct child_spec {
 	int64_t memory_max_mb;	  /* resident; past it, it is killed and restarted. 0: no limit */
 	bool may_control;	  /* its requests (proto/control.h) are served */
 	const char *secrets[SPEC_SECRETS_MAX]; /* the secret settings in its environment */
+	bool zygote; /* its program knows how to be one (proto/control.h): the next generations are
+			   * forked from a process that is linked already, not read in anew */
 	bool significant; /* not of a permanent child; its supervisor has an auto_shutdown */
 
 	/* Supervisors only. */

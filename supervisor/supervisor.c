@@ -247,6 +247,7 @@ static void close_all(struct supervisor *s, const sigset_t *mask_before)
 {
 	struct node *n;
 
+	zygote_discard_all(s);
 	reap_orphans();
 	while ((n = TAILQ_LAST(&s->tree, node_queue)) != NULL) {
 		control_close(s, n);

@@ -13,22 +13,22 @@
 /* One process for each user with a scheduled search. One that ends by itself has nothing to do. */
 static const struct child_spec fetcher =
 	/* name		 program	restart		   stop	 start	heartbeat  MB	control */
-	{ "fetcher",	 "fetcher",	RESTART_TRANSIENT, 5000, 30000, 2500,	   256, false, .secrets = { NULL } };
+	{ "fetcher",	 "fetcher",	RESTART_TRANSIENT, 5000, 30000, 2500,	   256, false, .secrets = { NULL }, .zygote = true };
 
 static const struct child_spec children[] = {
 	/* name		 program	restart		   stop	 start	heartbeat  MB	control secrets */
-	{ "store",	 "store",	RESTART_PERMANENT, 5000, 30000, 2500,	   1024, false, .secrets = { "DATABASE_URL" } },
-	{ "telemetry",	 "telemetry",	RESTART_PERMANENT, 5000, 30000, 2500,	   512,	true,  .secrets = { NULL } },
-	{ "rate_limiter", "rate_limiter", RESTART_PERMANENT, 5000, 30000, 2500,	   512,	false, .secrets = { NULL } },
-	{ "hh_client",	 "hh_client",	RESTART_PERMANENT, 5000, 30000, 2500,	   1024, false, .secrets = { "HH_ACCESS_TOKEN", "HH_CLIENT_SECRET", "ENCRYPTION_KEY", "ENCRYPTION_KEYS_OLD" } },
-	{ "broadcaster", "broadcaster", RESTART_PERMANENT, 5000, 30000, 2500,	   2048, false, .secrets = { "ORCHESTRATOR_SECRET", "SECRET_KEY_BASE" } },
+	{ "store",	 "store",	RESTART_PERMANENT, 5000, 30000, 2500,	   1024, false, .secrets = { "DATABASE_URL" }, .zygote = true },
+	{ "telemetry",	 "telemetry",	RESTART_PERMANENT, 5000, 30000, 2500,	   512,	true,  .secrets = { NULL }, .zygote = true },
+	{ "rate_limiter", "rate_limiter", RESTART_PERMANENT, 5000, 30000, 2500,	   512,	false, .secrets = { NULL }, .zygote = true },
+	{ "hh_client",	 "hh_client",	RESTART_PERMANENT, 5000, 30000, 2500,	   1024, false, .secrets = { "HH_ACCESS_TOKEN", "HH_CLIENT_SECRET", "ENCRYPTION_KEY", "ENCRYPTION_KEYS_OLD" }, .zygote = true },
+	{ "broadcaster", "broadcaster", RESTART_PERMANENT, 5000, 30000, 2500,	   2048, false, .secrets = { "ORCHESTRATOR_SECRET", "SECRET_KEY_BASE" }, .zygote = true },
 	{ "fetchers",	 NULL,		RESTART_PERMANENT,
 	  .template = &fetcher, .max_restarts = 5, .period_ms = 60000, .max_failed_starts = 10,
 	  .max_children = 1000, .max_starting = 32 },
-	{ "scheduler",	 "scheduler",	RESTART_PERMANENT, 5000, 30000, 2500,	   512,	true,  .secrets = { NULL } },
-	{ "submitter",	 "submitter",	RESTART_PERMANENT, 5000, 30000, 2500,	   512,	false, .secrets = { NULL } },
-	{ "door",	 "door",	RESTART_PERMANENT, 5000, 30000, 2500,	   512,	false, .secrets = { NULL } },
-	{ "gateway",	 "gateway",	RESTART_PERMANENT, 8000, 30000, 2500,	   2048, false, .secrets = { "ORCHESTRATOR_SECRET", "SECRET_KEY_BASE" } },
+	{ "scheduler",	 "scheduler",	RESTART_PERMANENT, 5000, 30000, 2500,	   512,	true,  .secrets = { NULL }, .zygote = true },
+	{ "submitter",	 "submitter",	RESTART_PERMANENT, 5000, 30000, 2500,	   512,	false, .secrets = { NULL }, .zygote = true },
+	{ "door",	 "door",	RESTART_PERMANENT, 5000, 30000, 2500,	   512,	false, .secrets = { NULL }, .zygote = true },
+	{ "gateway",	 "gateway",	RESTART_PERMANENT, 8000, 30000, 2500,	   2048, false, .secrets = { "ORCHESTRATOR_SECRET", "SECRET_KEY_BASE" }, .zygote = true },
 	{ .name = NULL },
 };
 

@@ -14,7 +14,9 @@
 
 #define ROUNDS_MAX	4 /* over the ports, each of at most a batch of messages */
 
-#define SOCKETS_MAX	32768
+/* Places for ZeroMQ's sockets: of one that speaks to each of many, of the others, and of the many. */
+#define SOCKETS_TO_MANY 32768
+#define SOCKETS		1024
 #define SOCKETS_OF_MANY 64
 
 #define KEPT_BYTES	32768 /* of freed memory, by one of many */
@@ -259,11 +261,12 @@ static void save_memory(void)
 	(void)mallopt(M_TOP_PAD, 0);
 }
 
-/* An actor that is one of many speaks to a few; of the others each may speak to all of those. ZeroMQ
- * fills a table of so many places at once, which in a thousand processes is not nothing. */
+/* ZeroMQ fills a table of so many places at once, which takes memory and, at a restart, time. */
 static int zeromq_setup(struct actor *self)
 {
-	int sockets = is_one_of_many(self) ? SOCKETS_OF_MANY : SOCKETS_MAX;
+	int sockets = self->spec->many_peers ? SOCKETS_TO_MANY
+		      : is_one_of_many(self) ? SOCKETS_OF_MANY
+					     : SOCKETS;
 
 	self->zeromq = zmq_ctx_new();
 	return self->zeromq == NULL || zmq_ctx_set(self->zeromq, ZMQ_MAX_SOCKETS, sockets) < 0
@@ -361,7 +364,7 @@ static void actor_end(struct actor *self)
 		  self->count.downs, self->count.set_aside, self->count.late, self->count.dropped);
 }
 
-int actor_main(const struct actor_spec *spec)
+int actor_main(const struct actor_spec *spec, int argc, char **argv)
 {
 	static struct actor self; /* one per process; outlives every handle */
 	int rc;
@@ -372,6 +375,8 @@ int actor_main(const struct actor_spec *spec)
 		(void)fprintf(stderr, "no memory for the secrets: %s\n", strerror(-rc));
 		return EXIT_WORLD;
 	}
+	if (getenv(CONTROL_ENV_ZYGOTE) != NULL)
+		zygote_serve(argc, argv);
 	rc = read_treaty(&self);
 	if (rc < 0) {
 		(void)fprintf(stderr,

@@ -1,7 +1,7 @@
 /* actor.h - the behaviour that every actor has: one process, one loop, one mailbox.
  *
  * An actor is a table (struct actor_spec) and its handlers; everything else is here. Its program is
- *     int main(void) { return actor_main(&store_spec); }
+ *     int main(int argc, char **argv) { return actor_main(&store_spec, argc, argv); }
  * It is started by the supervisor (proto/control.h), binds its mailbox, runs init, says ready, and
  * from then on handles one thing at a time: a message, an answer, a timer, a descriptor, news of
  * another actor. No handler may block. All functions here are called from the loop's thread only.
@@ -79,18 +79,17 @@ struct actor_spec {
 						* accepted is finished. NULL: stops when no call is open */
 	void (*terminate)(struct actor *self); /* last: free everything. May be NULL */
 	size_t mailbox_max;		       /* open calls; 0: 1000 */
+	bool many_peers;  /* it speaks to each of those of whom there are as many as users */
 	bool ready_later; /* true: init's end is not ready yet, actor_ready() says it */
-	unsigned may;	  /* MAY_... */
-	const char *const
-		*reads; /* more files and folders that it may read; "~/" is the user's home.
-				   * Ends with NULL; may be NULL */
-	void (*reads_also)(actor_path_fn *add,
-			   void *context); /* adds files that settings name, each
-								 * with its folder. May be NULL */
+	unsigned may;	  /* besides talking to the tree: MAY_..., added up */
+	/* More files and folders that it may read; "~/" is the user's home. Ends with NULL; may be NULL */
+	const char *const *reads;
+	/* Adds files that settings name, each with its folder. May be NULL */
+	void (*reads_also)(actor_path_fn *add, void *context);
 };
 
-/* Runs the actor until it is stopped. Returns the process's exit code. */
-int actor_main(const struct actor_spec *spec);
+/* Runs the actor until it is stopped. The arguments are main's. Returns the process's exit code. */
+int actor_main(const struct actor_spec *spec, int argc, char **argv);
 
 /* The actor's own struct of spec->state_size bytes. */
 void *actor_state(struct actor *self);

@@ -10,6 +10,7 @@
  *   note.c     what the actor is doing, for the report of its death
  *   fatal.c    what a fatal signal adds to that: a backtrace
  *   sandbox_*  rights that are given up
+ *   zygote.c   the program as a zygote: linked, and copied for each birth
  */
 #ifndef ACTORS_RUNTIME_INTERNAL_H
 #define ACTORS_RUNTIME_INTERNAL_H
@@ -122,6 +123,10 @@ void sandbox_rings(void);
 
 /* sandbox_calls.c: from now on all threads may make the system calls of spec->may. After init. */
 void sandbox_calls(const struct actor_spec *spec);
+
+/* zygote.c: returns in each copy that is born; the zygote itself never does. The arguments are main's;
+ * the last one is overwritten with the copy's name. */
+void zygote_serve(int argc, char **argv);
 
 /* timer.c: for the end of the loop */
 bool timer_owns_handle(const uv_handle_t *handle);

@@ -232,6 +232,21 @@ static void on_answer(struct peer *peer, const struct wire *wire)
 		peer->self->count.malformed++;
 }
 
+/* Takes what is there in one message. Returns what wire_receive() does. */
+static int peer_receive(struct peer *peer)
+{
+	struct wire wire;
+	int rc = wire_receive(peer->port->socket, false, &wire);
+
+	if (rc == WIRE_MESSAGE) {
+		on_answer(peer, &wire);
+		wire_release(&wire);
+	} else if (rc != WIRE_NOTHING) {
+		peer->self->count.malformed++;
+	}
+	return rc;
+}
+
 static struct peer *peer_of_port(const struct port *port)
 {
 	for (struct peer *p = port->self->peers; p != NULL; p = p->next)
@@ -254,26 +269,18 @@ static void peer_drain(struct port *port)
 	if (peer == NULL)
 		return;
 	for (int i = 0; i < BATCH; i++) {
-		struct wire wire;
-		int rc = wire_receive(port->socket, false, &wire);
+		int events;
 
-		if (rc == WIRE_NOTHING) {
-			int events = peer_has_queued(peer) ? port_events(port) : 0;
-
-			if (events & ZMQ_POLLOUT)
-				peer_flush(peer);
-			if (events & ZMQ_POLLIN) /* came since; its signal is spent */
-				port->dirty = true;
-			if (peer->first == NULL && peer_is_one_of_many(peer))
-				port_close(&peer->port); /* and with it port */
-			return;
-		}
-		if (rc == WIRE_MESSAGE) {
-			on_answer(peer, &wire);
-			wire_release(&wire);
-		} else {
-			peer->self->count.malformed++;
-		}
+		if (peer_receive(peer) != WIRE_NOTHING)
+			continue;
+		events = peer_has_queued(peer) ? port_events(port) : 0;
+		if (events & ZMQ_POLLOUT)
+			peer_flush(peer);
+		if (events & ZMQ_POLLIN) /* came since; its signal is spent */
+			port->dirty = true;
+		if (peer->first == NULL && peer_is_one_of_many(peer))
+			port_close(&peer->port); /* and with it port */
+		return;
 	}
 	port->dirty = true;
 }
@@ -282,15 +289,12 @@ static void peer_drain(struct port *port)
 
 static void peer_connect(struct peer *peer)
 {
-	/* ZMQ_IMMEDIATE: never queue for somebody who is not there. */
+	/* Without ZMQ_IMMEDIATE: with it, answers that came together with the end of the connection are
+	 * thrown away. There is nobody to queue for by mistake, the address being a generation's. */
 	static const struct port_option options[] = {
-		{ZMQ_IMMEDIATE, 1},
-		{ZMQ_RECONNECT_IVL, 5},
-		{ZMQ_RECONNECT_IVL_MAX, 2000},
-		{ZMQ_LINGER, 500},
-		{ZMQ_SNDHWM, 1000},
-		{ZMQ_RCVHWM, 1000},
-		{0, 0},
+		{ZMQ_RECONNECT_IVL, 5}, {ZMQ_RECONNECT_IVL_MAX, 2000},
+		{ZMQ_LINGER, 500},	{ZMQ_SNDHWM, 1000},
+		{ZMQ_RCVHWM, 1000},	{0, 0},
 	};
 	const int64_t largest = CODEC_MESSAGE_MAX_BYTES;
 	struct actor *self = peer->self;
@@ -323,6 +327,9 @@ void peers_news(struct actor *self, const struct actor_news *news,
 	    (news->up && peer->state == PEER_UP && peer->generation == news->generation))
 		return;
 	if (peer->state == PEER_UP || !news->up) {
+		/* What it answered before it died is an answer. */
+		while (peer->port != NULL && peer_receive(peer) != WIRE_NOTHING)
+			;
 		port_close(&peer->port);
 		lost = deaths_take_lost(peer, culprit, own_fault && !news->up);
 	}

@@ -3,10 +3,10 @@ hangs. UGTJ_KILLS=1000 is the storm that the README speaks of; the default fits 
 import os
 import random
 import signal
-import threading
 import time
 
 import pytest
+from support.client import clients_of
 from support.system import wait_for
 
 CLIENTS = 32
@@ -14,54 +14,9 @@ KILLS = int(os.environ.get("UGTJ_KILLS", "250"))
 VICTIMS = ["store", "hh_client", "scheduler", "telemetry", "broadcaster"]
 
 
-class Client(threading.Thread):
-    """Asks for things whose right answers are its own, so that somebody else's would show."""
-
-    def __init__(self, system, number, vacancy, user):
-        super().__init__(daemon=True)
-        self.system, self.number, self.vacancy, self.user = system, number, str(vacancy), user
-        self.counts, self.wrong, self.longest = {}, [], 0.0
-        self.ending = threading.Event()
-
-    def steps(self):
-        system = self.system
-        yield "search", lambda: system.request(
-            "/api/jobs/search", "POST", {"text": f"unicorn{self.number}x"}), \
-            lambda a: [j["id"] for j in a.json["jobs"]] == [self.vacancy]
-        yield "job", lambda: system.request(f"/api/jobs/{self.vacancy}"), \
-            lambda a: a.json["job"]["id"] == self.vacancy
-        yield "schedule", lambda: system.request(f"/api/schedules/{self.user}"), \
-            lambda a: a.json["schedule"]["user_id"] == self.user
-        yield "put", lambda: system.request(
-            f"/api/schedules/{self.user}", "PUT",
-            {"search": {"text": f"unicorn{self.number}x"}, "interval_s": 600, "paused": True}), \
-            lambda a: a.json["schedule"]["user_id"] == self.user
-        yield "health", system.health, lambda a: a.json["db"] == "up"
-
-    def run(self):
-        while not self.ending.is_set():
-            for name, ask, right in self.steps():
-                began = time.monotonic()
-                try:
-                    answer = ask()
-                    if answer.status != 200 or not right(answer):
-                        self.wrong.append((name, answer.status, answer.raw[:300]))
-                except (OSError, ValueError, KeyError) as error:
-                    self.wrong.append((name, repr(error)))
-                self.longest = max(self.longest, time.monotonic() - began)
-                self.counts[name] = self.counts.get(name, 0) + 1
-
-
 @pytest.mark.settings(HH_MAX_RPS=1000, MAX_RESTARTS=100000)
 def test_thirty_two_clients_get_their_own_answers_through_a_storm_of_kills(system, simulator):
-    import uuid
-    clients = []
-    for number in range(CLIENTS):
-        vacancy = simulator.publish(1, name=f"Unicorn unicorn{number}x")[0]
-        user = str(uuid.uuid4())
-        system.request(f"/api/schedules/{user}", "PUT",
-                       {"search": {"text": "x"}, "interval_s": 600, "paused": True})
-        clients.append(Client(system, number, vacancy, user))
+    clients = clients_of(system, simulator, CLIENTS)
     for client in clients:
         client.start()
     choose = random.Random(1)

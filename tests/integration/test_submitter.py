@@ -343,17 +343,18 @@ def test_another_node_takes_over_what_a_dead_one_had(database):
 
 def test_leases_are_renewed_while_hh_takes_its_time(database):
     hh = Hh()
-    with Node(database.url, hh, "one") as one, Node(database.url, hh, "two") as two:
-        held, call = in_flight(one, user_id(), 1)
-        two.submit(user_id(), 2)
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
-            left = database.value("select extract(epoch from lease_until - clock_timestamp())"
-                                  " from applications where lease_token is not null")
-            assert left > 1
-            time.sleep(0.2)
-        held.reply({"negotiation_id": "n1"})
-        assert one.wait_status(call.result(), "submitted")["attempts"] == 1
+    with Node(database.url, hh, "one") as one:
+        held, call = in_flight(one, user_id(), 1)  # before there is another who might take it
+        with Node(database.url, hh, "two") as two:
+            two.submit(user_id(), 2)
+            deadline = time.monotonic() + 10
+            while time.monotonic() < deadline:
+                left = database.value("select extract(epoch from lease_until - clock_timestamp())"
+                                      " from applications where lease_token is not null")
+                assert left > 1
+                time.sleep(0.2)
+            held.reply({"negotiation_id": "n1"})
+            assert one.wait_status(call.result(), "submitted")["attempts"] == 1
 
 
 def test_a_store_that_is_replaced_costs_nothing_but_time(node, hh, database):

@@ -197,11 +197,19 @@ class System:
         return Door(self.zmq_port)
 
     def tree(self, door=None):
-        """The children by name, as tree.state tells them."""
-        mine = door or self.door()
-        kind, reply = mine.call("tree.state")
-        if door is None:
-            mine.close()
+        """The children by name, as tree.state tells them. What a door had when it was killed is not
+        answered, and the next one may have another port: so it is asked again."""
+        for timeout in (2, 10):
+            mine = door or self.door()
+            try:
+                kind, reply = mine.call("tree.state", timeout=timeout)
+                break
+            except TimeoutError:
+                if timeout == 10:
+                    raise
+            finally:
+                if door is None:
+                    mine.close()
         assert kind == "reply", reply
         return {child["name"]: child for child in reply["children"]}
 

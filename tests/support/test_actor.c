@@ -8,6 +8,8 @@
  *            wait                 it answers with the next one that it answers, or when it is to stop
  *            anything else        nothing: it answers
  */
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -86,6 +88,16 @@ static void on_get(struct actor *self, struct actor_call *call, const void *requ
 		actor_refuse(call, ERR_INTERNAL, NULL, "cannot ask");
 }
 
+/* BEHAVIOUR_DIR/no-init makes it a failed start. */
+static int init(struct actor *self)
+{
+	char path[4096];
+
+	(void)self;
+	(void)snprintf(path, sizeof(path), "%s/no-init", getenv("BEHAVIOUR_DIR"));
+	return access(path, F_OK) == 0 ? -ENODATA : 0;
+}
+
 static void on_stop(struct actor *self)
 {
 	answer_waiting(actor_state(self));
@@ -100,11 +112,12 @@ static const struct actor_call_clause calls[] = {
 static const struct actor_spec spec = {
 	.name = "hh_client",
 	.state_size = sizeof(struct tester),
+	.init = init,
 	.calls = calls,
 	.stop = on_stop,
 };
 
-int main(void)
+int main(int argc, char **argv)
 {
-	return actor_main(&spec);
+	return actor_main(&spec, argc, argv);
 }

@@ -28,12 +28,15 @@
 #define SIGNIFICANT(name, restart) \
 	{ name, "test_child", restart, LONG, LONG, HEARTBEAT_OFF, 0, false, .secrets = { NULL }, .significant = true }
 #define PROBE { "probe", "test_child", RESTART_PERMANENT, LONG, LONG, HEARTBEAT_OFF, 0, true, .secrets = { NULL } }
+/* Its program cannot be the zygote that its row promises. */
+#define NO_ZYGOTE(name) \
+	{ name, "test_child", RESTART_PERMANENT, LONG, LONG, HEARTBEAT_OFF, 0, false, .secrets = { NULL }, .zygote = true }
 #define END { .name = NULL }
 #define ROWS (const struct child_spec[])
 
 /* The real program, seen from this one's folder. */
 #define REAL(name, control) \
-	{ name, "../../libexec/" name, RESTART_PERMANENT, LONG, LONG, LONG, 0, control, .secrets = { NULL } }
+	{ name, "../../libexec/" name, RESTART_PERMANENT, LONG, LONG, LONG, 0, control, .secrets = { NULL }, .zygote = true }
 
 static const struct child_spec dynamic_worker =
 	WORKER("w", RESTART_TRANSIENT, LONG, LONG, HEARTBEAT_OFF, 0);
@@ -95,10 +98,10 @@ static const struct child_spec trees[] = {
 		  .max_failed_starts = 3, .max_children = 1000, .max_starting = 32 }, END } },
 	{ .name = "actors", .max_restarts = 100, .period_ms = 60000,
 	  .children = ROWS{ REAL("telemetry", true),
-		{ "hh_client", "test_actor", RESTART_PERMANENT, LONG, LONG, 2000, 0, false, .secrets = { NULL } },
+		{ "hh_client", "test_actor", RESTART_PERMANENT, LONG, LONG, 2000, 0, false, .secrets = { NULL }, .zygote = true },
 		REAL("door", false),
 		{ .name = "group", .strategy = ONE_FOR_ONE, .max_restarts = 100, .period_ms = 60000,
-		  .children = ROWS{ PLAIN("g"), END } },
+		  .children = ROWS{ NO_ZYGOTE("g"), END } },
 		{ .name = "workers", .template = &dynamic_worker, .max_restarts = 2, .period_ms = 60000,
 		  .max_failed_starts = 3, .max_children = 4, .max_starting = 2 }, END } },
 	{ .name = "inside", .max_restarts = 100, .period_ms = 60000,

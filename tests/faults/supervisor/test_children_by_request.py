@@ -99,6 +99,7 @@ def test_terminate_child_of_a_supervisor_stops_its_children_in_reverse_order(sta
     tree = start("rest_for_one").up()
     z = tree.pid("z")
     assert tree.ask(TERMINATE_CHILD, "group", WAIT) == 0
+    tree.expect("child.stopped", name="a")
     assert tree.names("child.stopped") == ["c", "b", "a"]
     assert [tree.state(name) for name in ("group", "a", "b", "c", "z")] == ["stopped"] * 4 + ["up"]
     assert tree.ask(RESTART_CHILD, "group", WAIT) == 0
