@@ -254,6 +254,14 @@ def test_only_those_who_connect_ask_name_servers(actors):
                        lambda thread: thread.connect(53, socket.SOCK_DGRAM)[0]) == {}
 
 
+def test_what_resembles_tcp_is_no_way_around(actors):
+    """Landlock's rule is for TCP alone: MPTCP connected past it."""
+    for protocol in 262, 132:  # MPTCP, SCTP
+        made = differences(actors, lambda *_: EPERM, lambda thread: thread.call(
+            "socket", int(socket.AF_INET), int(socket.SOCK_STREAM), protocol))
+        assert {name for name, _ in made} <= {n for n, may in ACTORS.items() if CONNECT in may}, made
+
+
 def test_fast_open_is_no_way_around(actors):
     assert differences(actors, lambda _, may: EBADF if CONNECT in may else EPERM,
                        lambda t: t.call("sendto", -1, 0, 0, socket.MSG_FASTOPEN, 0, 0)) == {}
