@@ -49,7 +49,8 @@ double setting_real_by_id(enum setting_id id)
 
 static bool is_true(const char *value)
 {
-	return strcasecmp(value, "true") == 0 || strcmp(value, "1") == 0;
+	return strcasecmp(value, "true") == 0 || strcasecmp(value, "on") == 0 ||
+	       strcmp(value, "1") == 0;
 }
 
 bool setting_bool_by_id(enum setting_id id)
@@ -114,7 +115,8 @@ static const char *problem(const struct setting *s, const char *value)
 	case SETTING_REAL:
 		return number_problem(s, value);
 	case SETTING_BOOL:
-		return is_true(value) || strcasecmp(value, "false") == 0 || strcmp(value, "0") == 0
+		return is_true(value) || strcasecmp(value, "false") == 0 ||
+				       strcasecmp(value, "off") == 0 || strcmp(value, "0") == 0
 			       ? NULL
 			       : "is neither true nor false";
 	case SETTING_URL:

@@ -251,9 +251,9 @@ static void gateway_terminate(struct actor *self)
 
 const struct actor_spec gateway_spec = {
 	.name = "gateway",
-	.may = MAY_LISTEN,
 	.state_size = sizeof(struct gateway),
 	.init = gateway_init,
 	.stop = gateway_stop,
 	.terminate = gateway_terminate,
+	.may = MAY_LISTEN,
 };

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/exit_codes.h"
+#include "base/kernel.h"
 #include "base/log.h"
 #include "base/settings.h"
 #include "supervisor/commands.h"
@@ -98,6 +99,23 @@ static int make_run_dir_absolute(void)
 	return rc;
 }
 
+/* Says once what the actors, each for itself, would have to say. */
+static void tell_sandbox(void)
+{
+	const int landlock = kernel_landlock_version();
+	const bool seccomp = kernel_has_seccomp();
+
+	if (!setting_bool(SANDBOX))
+		log_warn("sandbox.off",
+			 "why=\"SANDBOX=off: actors keep all rights of their user\"");
+	else if (landlock == 0 || !seccomp)
+		log_warn("sandbox.partial",
+			 "landlock=%d seccomp=%s why=\"the kernel or the container has no more\"",
+			 landlock, seccomp ? "yes" : "no");
+	else
+		log_info("sandbox.on", "landlock=%d seccomp=yes", landlock);
+}
+
 int command_server(int argc, char **argv)
 {
 	struct supervisor_options options = {.root = &tree_root};
@@ -128,6 +146,7 @@ int command_server(int argc, char **argv)
 	options.period_ms = setting_int(MAX_SECONDS) * 1000;
 	options.max_children = (unsigned)setting_int(MAX_FETCHERS);
 	log_info("server.start", "version=%s run_dir=%s", UGTJ_VERSION, options.run_dir);
+	tell_sandbox();
 	return supervisor_run(&options);
 }
 

@@ -225,7 +225,6 @@ static const struct actor_cast_clause broadcaster_casts[] = {
 
 const struct actor_spec broadcaster_spec = {
 	.name = "broadcaster",
-	.may = MAY_CONNECT | MAY_LISTEN,
 	.state_size = sizeof(struct broadcaster),
 	.init = broadcaster_init,
 	.calls = broadcaster_calls,
@@ -233,4 +232,5 @@ const struct actor_spec broadcaster_spec = {
 	.news = on_news,
 	.stop = broadcaster_stop,
 	.terminate = broadcaster_terminate,
+	.may = MAY_LISTEN | MAY_CONNECT,
 };

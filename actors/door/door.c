@@ -322,9 +322,9 @@ static void door_terminate(struct actor *self)
 
 const struct actor_spec door_spec = {
 	.name = "door",
-	.may = MAY_LISTEN,
 	.state_size = sizeof(struct door),
 	.init = door_init,
 	.stop = door_stop,
 	.terminate = door_terminate,
+	.may = MAY_LISTEN,
 };

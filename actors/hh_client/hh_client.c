@@ -349,11 +349,11 @@ static const struct actor_call_clause hh_client_calls[] = {
 
 const struct actor_spec hh_client_spec = {
 	.name = "hh_client",
-	.may = MAY_CONNECT,
 	.state_size = sizeof(struct hh_client),
 	.init = hh_client_init,
 	.calls = hh_client_calls,
 	.stop = hh_client_stop,
 	.terminate = hh_client_terminate,
 	.mailbox_max = MAILBOX_MAX,
+	.may = MAY_CONNECT,
 };

@@ -378,6 +378,8 @@ static const struct actor_cast_clause limiter_casts[] = {
 	{MSG_NONE, NULL},
 };
 
+static const char *const limiter_reads[] = {"/proc/sys/kernel/random/boot_id", NULL};
+
 const struct actor_spec rate_limiter_spec = {
 	.name = "rate_limiter",
 	.state_size = sizeof(struct limiter),
@@ -386,4 +388,5 @@ const struct actor_spec rate_limiter_spec = {
 	.casts = limiter_casts,
 	.terminate = limiter_terminate,
 	.mailbox_max = CALLS_MAX,
+	.reads = limiter_reads,
 };

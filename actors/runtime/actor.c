@@ -293,18 +293,6 @@ static int loop_setup(struct actor *self)
 	return uv_signal_start(&self->sigterm, on_sigterm, SIGTERM);
 }
 
-/* One step into the sandbox. Of a thousand, and at each restart, nobody says again what is missing. */
-static int confine(const struct actor *self, int (*step)(unsigned may), const char *what)
-{
-	int rc = step(self->spec->may);
-
-	if (rc != SANDBOX_MISSING)
-		return rc;
-	if (self->generation == 1 && !is_one_of_many(self))
-		log_warn("sandbox.incomplete", "missing=%s why=\"the kernel has none\"", what);
-	return 0;
-}
-
 static int actor_birth(struct actor *self)
 {
 	const size_t size = self->spec->state_size;
@@ -324,7 +312,7 @@ static int actor_birth(struct actor *self)
 	if (self->spec->init != NULL)
 		rc = self->spec->init(self);
 	if (rc == 0)
-		rc = confine(self, sandbox_calls, "seccomp");
+		sandbox_calls(self->spec);
 	if (rc == 0 && !self->spec->ready_later)
 		actor_ready(self);
 	return rc;
@@ -404,9 +392,8 @@ int actor_main(const struct actor_spec *spec, int argc, char **argv)
 	note_begin("init", NULL);
 	if (is_one_of_many(&self))
 		save_memory();
+	sandbox_files(spec);
 	rc = zeromq_setup(&self);
-	if (rc == 0)
-		rc = confine(&self, sandbox_files, "landlock");
 	if (rc == 0)
 		rc = actor_birth(&self);
 	note_end();

@@ -25,7 +25,6 @@
 #include <stdint.h>
 #include <uv.h>
 
-#include "actors/runtime/sandbox.h"
 #include "base/arena.h"
 #include "proto/catalogue.h"
 
@@ -57,6 +56,17 @@ struct actor_news {
 	const char *reason; /* how it ended; "" for up */
 };
 
+/* What an actor may do beyond the least. The least is: threads, the files of RUN_DIR, the sockets of
+ * its peers there. No network, no other file but libraries, no program, no process. It holds from
+ * before init (files) and from its end (system calls); docs/decisions/0014. */
+enum actor_may {
+	MAY_CONNECT =
+		1, /* by TCP and UDP to anywhere; look names up, so reads /etc and certificates */
+	MAY_LISTEN = 2, /* for TCP, at any port */
+};
+
+typedef void actor_path_fn(void *context, const char *path);
+
 struct actor_spec {
 	const char *name;  /* NULL: the name that the supervisor gave (fetcher:USER) */
 	size_t state_size; /* actor_state() gives so many zeroed bytes */
@@ -69,9 +79,13 @@ struct actor_spec {
 						* accepted is finished. NULL: stops when no call is open */
 	void (*terminate)(struct actor *self); /* last: free everything. May be NULL */
 	size_t mailbox_max;		       /* open calls; 0: 1000 */
-	unsigned may;	  /* besides talking to the tree, a sum of enum sandbox_may */
 	bool many_peers;  /* it speaks to each of those of whom there are as many as users */
 	bool ready_later; /* true: init's end is not ready yet, actor_ready() says it */
+	unsigned may;	  /* besides talking to the tree: MAY_..., added up */
+	/* More files and folders that it may read; "~/" is the user's home. Ends with NULL; may be NULL */
+	const char *const *reads;
+	/* Adds files that settings name, each with its folder. May be NULL */
+	void (*reads_also)(actor_path_fn *add, void *context);
 };
 
 /* Runs the actor until it is stopped. The arguments are main's. Returns the process's exit code. */

@@ -9,7 +9,7 @@
  *   timer.c    timers
  *   note.c     what the actor is doing, for the report of its death
  *   fatal.c    what a fatal signal adds to that: a backtrace
- *   sandbox.c  what it may not do
+ *   sandbox_*  rights that are given up
  *   zygote.c   the program as a zygote: linked, and copied for each birth
  */
 #ifndef ACTORS_RUNTIME_INTERNAL_H
@@ -113,6 +113,20 @@ struct control_message note_message(const char *method, const char *from, uint64
 
 /* fatal.c: from now on a fatal signal adds a backtrace to note before it kills. */
 void fatal_signals_open(struct control_note *note);
+
+/* sandbox_files.c: from now on this thread and those it makes reach the files, ports and processes of
+ * spec->may and spec->reads. Before the first thread. */
+void sandbox_files(const struct actor_spec *spec);
+
+/* sandbox_calls.c: makes the filters of the next two, which else do it themselves. For one spec in the
+ * life of a process. */
+void sandbox_prepare(const struct actor_spec *spec);
+
+/* From now on there is no io_uring. Called by sandbox_files(), before the loop is made. */
+void sandbox_rings(const struct actor_spec *spec);
+
+/* From now on all threads may make the system calls of spec->may. After init. */
+void sandbox_calls(const struct actor_spec *spec);
 
 /* zygote.c: returns in each copy that is born; the zygote itself never does. The arguments are main's;
  * the last one is overwritten with the copy's name. */

@@ -114,8 +114,9 @@ static void warm_up(const struct actor_spec *spec)
 
 	(void)backtrace(&frame, 1);
 	context = zmq_ctx_new();
-	if (context == NULL || sandbox_prepare(spec->may) < 0)
+	if (context == NULL)
 		_exit(EXIT_FAILURE);
+	sandbox_prepare(spec);
 }
 
 void zygote_serve(const struct actor_spec *spec, int argc, char **argv)

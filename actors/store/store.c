@@ -223,13 +223,43 @@ static const struct actor_call_clause store_calls[] = {
 	{MSG_NONE, NULL},
 };
 
+/* libpq's files in the user's home. */
+static const char *const store_reads[] = {"~/.pgpass", "~/.pg_service.conf", "~/.postgresql", NULL};
+
+static void add_files(const PQconninfoOption *options, actor_path_fn *add, void *context)
+{
+	static const char *const names[] = {"passfile",	   "sslcert", "sslkey",
+					    "sslrootcert", "sslcrl",  "sslcrldir"};
+
+	for (; options != NULL && options->keyword != NULL; options++)
+		for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+			if (options->val != NULL && strcmp(options->keyword, names[i]) == 0)
+				add(context, options->val);
+}
+
+/* Those that DATABASE_URL or libpq's own variables name. */
+static void store_reads_also(actor_path_fn *add, void *context)
+{
+	PQconninfoOption *named = PQconninfoParse(setting_text(DATABASE_URL), NULL);
+	PQconninfoOption *defaults = PQconndefaults();
+
+	add_files(named, add, context);
+	add_files(defaults, add, context);
+	if (getenv("PGSERVICEFILE") != NULL)
+		add(context, getenv("PGSERVICEFILE"));
+	PQconninfoFree(named);
+	PQconninfoFree(defaults);
+}
+
 const struct actor_spec store_spec = {
 	.name = "store",
-	.may = MAY_CONNECT | MAY_READ,
 	.state_size = sizeof(struct store),
 	.init = store_init,
 	.calls = store_calls,
 	.news = store_news,
 	.stop = store_stop,
 	.terminate = store_terminate,
+	.may = MAY_CONNECT,
+	.reads = store_reads,
+	.reads_also = store_reads_also,
 };

@@ -45,6 +45,8 @@ def system(postgres, simulator, request):
     an ordered stop that leaves nothing behind, unless the test failed."""
     marker = request.node.get_closest_marker("settings")
     one = System(postgres, simulator, **(marker.kwargs if marker else {}))
+    launcher = request.node.get_closest_marker("launcher")
+    one.launcher = list(launcher.args) if launcher else []
     try:
         yield one.start()
         if one.process.poll() is None:
@@ -68,6 +70,7 @@ def subscriber(system, user):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "settings(**values): settings of the system under test")
+    config.addinivalue_line("markers", "launcher(*words): what the server is run by")
     config.addinivalue_line("markers", "simulator(*options): options of HH's simulator")
 
 

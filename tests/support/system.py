@@ -147,6 +147,7 @@ class System:
             "LSAN_OPTIONS": f"suppressions={ROOT / 'tests/support/lsan.supp'}:print_suppressions=0",
             **{name: str(value) for name, value in settings.items()},
         }
+        self.launcher = []  # what the server is run by: a program and its arguments
         self.process = None
         self.expected_deaths = 0
 
@@ -162,8 +163,9 @@ class System:
     def start(self, timeout=60):
         self.ugtj("migrate")
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen([str(BUILD / "ugtj"), "server"], env=self.environment,
-                                            cwd=self.folder.name, stdout=log, stderr=log)
+            self.process = subprocess.Popen([*self.launcher, str(BUILD / "ugtj"), "server"],
+                                            env=self.environment, cwd=self.folder.name,
+                                            stdout=log, stderr=log)
         wait_for(lambda: self.health().status == 200, timeout, "a healthy system")
         return self
 
