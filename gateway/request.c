@@ -219,13 +219,15 @@ static int set_user(const struct request_parts *parts, json_t *object,
 {
 	const struct identity *who = parts->who;
 	const bool may_name = (parts->flags & ROUTE_NAMES) != 0 && parts->trusted;
+	const json_t *named;
 
 	if (!may_name)
 		(void)json_object_del(object, "user_id"); /* may not be there */
 	if (who->user_id[0] == '\0')
 		return 0;
-	if ((parts->flags & ROUTE_ACTS) == 0 && json_object_get(object, "user_id") != NULL)
-		return 0;
+	named = json_object_get(object, "user_id");
+	if ((parts->flags & ROUTE_ACTS) == 0 && named != NULL && !json_is_null(named))
+		return 0; /* null names nobody */
 	return set_text(object, "user_id", who->user_id, problem);
 }
 

@@ -235,9 +235,10 @@ def test_a_workflow_is_started(gateway, body):
 
 def test_whom_a_queue_belongs_to_may_be_in_the_headers(gateway):
     answers(gateway, "store", "queue.start", WORKFLOW)
-    for body in ({"workflowId": FLOW}, {"workflowId": FLOW, "userId": OTHER}):
+    for body in ({"workflowId": FLOW}, {"workflowId": FLOW, "userId": OTHER}, {"workflowId": FLOW, "userId": None},
+                 {"workflowId": FLOW, "user_id": None}):
         assert gateway.ask("POST", "/api/queue/start-workflow", body, X_Session_Id=USER)[0] == 200
-    assert [r.body["user_id"] for r in gateway.peers["store"].log] == [USER, OTHER]
+    assert [r.body.get("user_id") for r in gateway.peers["store"].log] == [USER, OTHER, USER, USER], "null is nobody"
 
 
 @pytest.mark.parametrize("path, method", [
