@@ -139,14 +139,21 @@ begin
 end
 $$;
 
--- Keeps a pair. p_replaces: only in the place of that version; null: of any, or as the first one, but not of
--- one that works if p_unless_works. Returns the version of what is there then; null: another one is.
+-- Keeps a pair. p_replaces: only in the place of that version; null: of any, or as the first one. p_unless_works:
+-- not where the user has an account, of whichever session, that works or can be refreshed. Returns the version
+-- of what is there then; null: another one is.
 create function account_put(p_user uuid, p_replaces bigint, p_access text, p_refresh text, p_key text,
 	p_expires_in_s bigint, p_unless_works boolean) returns bigint language plpgsql as $$
 declare
 	ends timestamp := (clock_timestamp() + p_expires_in_s * interval '1 s') at time zone 'UTC';
 	a hh_tokens;
 begin
+	if p_unless_works then
+		select * into a from hh_tokens t where t.user_id = hh_account_of(p_user);
+		if account_works(a, null) or (not a.login_required and a.refresh_token is not null) then
+			return a.version;
+		end if;
+	end if;
 	if p_replaces is null then
 		insert into hh_tokens (user_id, access_token, refresh_token, key_id, expires_at, created_at)
 		values (p_user, p_access, p_refresh, p_key, ends, now() at time zone 'UTC')
@@ -156,7 +163,7 @@ begin
 		end if;
 	end if;
 	select * into a from hh_tokens t where t.user_id = p_user for update;
-	if a.access_token = p_access or (p_unless_works and account_works(a, null)) then
+	if a.access_token = p_access then
 		return a.version;
 	elsif a.user_id is null or (p_replaces is not null and a.version <> p_replaces) then
 		return null;

@@ -290,10 +290,10 @@ $$;
 -- Fills a person's buckets, or with p_action one of them.
 create function limiter_reset(p_person uuid, p_action text) returns void language plpgsql as $$
 begin
+	perform limiter_wake(p_person); -- first: whoever spends for what waits locks that before the bucket
 	-- Not deleted: one that spends at this moment finds its row. More than full is full.
 	update rate_limits set level = 1e15::bigint
 	where person = p_person and (p_action is null or action = p_action);
-	perform limiter_wake(p_person);
 end
 $$;
 

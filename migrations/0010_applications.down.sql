@@ -10,6 +10,8 @@ drop function application_put;
 drop function application_moved;
 drop function tell_users;
 drop function applications_ring;
+drop trigger applications_of_deleted_job on jobs;
+drop function applications_of_deleted_job;
 drop trigger applications_of_deleted_user on users;
 drop function applications_of_deleted_user;
 drop table application_lanes;

@@ -55,6 +55,8 @@ create index applications_waiting on applications (person, (token_at is null), p
 	where next_attempt_at is not null;
 create index applications_place on applications (place);
 create index applications_queue_item on applications (queue_item_id) where queue_item_id is not null;
+create index applications_submitted on applications (person, job_external_id)
+	where idempotency_key is not null and status = 'submitted';
 create index applications_old on applications (updated_at)
 	where idempotency_key is not null and lease_token is null and next_attempt_at is null;
 
@@ -76,6 +78,17 @@ $$;
 
 create trigger applications_of_deleted_user after delete on users
 for each row execute function applications_of_deleted_user();
+
+-- A vacancy takes the BFF's applications with it. Ours are why it is never applied to again.
+create function applications_of_deleted_job() returns trigger language plpgsql as $$
+begin
+	update applications set job_id = null where job_id = old.id and idempotency_key is not null;
+	return old;
+end
+$$;
+
+create trigger applications_of_deleted_job before delete on jobs
+for each row execute function applications_of_deleted_job();
 
 -- Rings the submitters of all nodes; many within a transaction are one.
 create function applications_ring() returns void language sql as $$
@@ -118,7 +131,7 @@ $$;
 
 -- Commits an application, or finds the one that has its key already. Without a key it is made from the
 -- vacancy: what such a key found failed, dead or cancelled is begun anew with what is given now. One that
--- was submitted never is.
+-- was submitted never is, whatever its key: the same vacancy under a new key has failed from the start.
 create function application_put(p_user uuid, p_vacancy text, p_cv jsonb, p_letter text, p_key text,
 	p_priority integer, p_workflow uuid, p_item uuid) returns applications
 language plpgsql as $$
@@ -127,10 +140,16 @@ declare
 	derived constant text := 'vacancy:' || p_vacancy;
 	wanted constant text := coalesce(p_key, derived);
 	found_one applications;
+	applied applications;
 begin
 	select * into found_one from applications where person = who and idempotency_key = wanted;
 	if found and (wanted <> derived or found_one.status not in ('failed', 'dead', 'cancelled')) then
 		return found_one;
+	end if;
+	select * into applied from applications where person = who and job_external_id = p_vacancy
+		and idempotency_key is not null and status = 'submitted' limit 1;
+	if found and wanted = derived then
+		return applied;
 	end if;
 	-- What no message could carry to a submitter.
 	if length(p_vacancy) not between 1 and 32 or length(p_letter) > 10000
@@ -141,9 +160,13 @@ begin
 	on conflict (person) do update set due_at = case
 		when l.busy or l.limited then l.due_at else least(l.due_at, excluded.due_at) end;
 	insert into applications as a (user_id, person, job_id, job_external_id, customized_cv,
-		cover_letter, idempotency_key, priority, workflow_id, queue_item_id, next_attempt_at)
+		cover_letter, idempotency_key, priority, workflow_id, queue_item_id, status, error_code,
+		next_attempt_at)
 	values (p_user, who, (select id from jobs where external_id = p_vacancy), p_vacancy, p_cv,
-		p_letter, wanted, coalesce(p_priority, 0), p_workflow, p_item, clock_timestamp())
+		p_letter, wanted, coalesce(p_priority, 0), p_workflow, p_item,
+		case when applied.id is null then 'pending' else 'failed' end,
+		case when applied.id is not null then 'already_applied' end,
+		case when applied.id is null then clock_timestamp() end)
 	on conflict (person, idempotency_key) where idempotency_key is not null do update set
 		user_id = excluded.user_id, customized_cv = excluded.customized_cv,
 		cover_letter = excluded.cover_letter, priority = excluded.priority,
@@ -155,6 +178,10 @@ begin
 	where wanted = derived and a.status in ('failed', 'dead', 'cancelled')
 	returning * into found_one;
 	if found then
+		if found_one.token_at is not null then -- a limited lane need not wait for its sake
+			update application_lanes set due_at = clock_timestamp()
+			where person = who and limited and not busy;
+		end if;
 		perform applications_ring();
 	else
 		select * into found_one from applications where person = who and idempotency_key = wanted;

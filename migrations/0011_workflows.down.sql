@@ -10,6 +10,8 @@ create or replace function application_moved(p_application applications) returns
 $$;
 drop function workflow_pause_all;
 drop function workflow_next;
+drop function workflow_let_go;
+drop function workflow_spoiled;
 drop function workflow_tell;
 drop function workflow_prepare;
 drop function plain_letter;

@@ -177,6 +177,28 @@ language sql as $$
 		from application_queue where workflow_id = p_flow.id) n
 $$;
 
+-- An item that can be no application, e.g. whose letter is too long: it fails, and stops nobody else.
+create function workflow_spoiled(p_item uuid) returns application_queue language sql as $$
+	update application_queue set status = 'failed', last_error = 'bad_request', updated_at = now()
+	where id = p_item returning *
+$$;
+
+-- Takes an application that waits from its item, in a workflow that goes on no more: it is cancelled if the
+-- workflow made it, and goes on without the item if somebody else did.
+create function workflow_let_go(p_application applications, p_state text) returns void
+language plpgsql as $$
+begin
+	if p_application.workflow_id is not null then
+		perform application_cancel(p_application.id);
+		return;
+	end if;
+	update applications set queue_item_id = null where id = p_application.id;
+	update application_queue set updated_at = now(),
+		status = case p_state when 'cancelled' then 'cancelled' else 'ready' end
+	where id = p_application.queue_item_id;
+end
+$$;
+
 -- Sends the next item of a person who has none in flight: of the running workflows the one of the highest
 -- priority, the first inserted. Workflows of which nothing is left are done. With the person locked.
 create function workflow_next(p_person uuid) returns void language plpgsql as $$
@@ -195,14 +217,23 @@ begin
 		order by q.priority desc, q.place limit 1;
 		exit when not found;
 		select * into flow from workflows where id = item.workflow_id;
-		if item.status <> 'ready' or item.payload -> 'cover_letter' is null then
-			item := workflow_prepare(item.id);
-		end if;
-		app := application_put(flow.user_id, item.job_external_id, item.payload -> 'customized_cv',
-			item.payload ->> 'cover_letter', null, item.priority, flow.id, item.id);
-		if app.status <> 'submitted' and app.queue_item_id is null then
-			-- Somebody has applied without a workflow, and it is under way.
-			update applications set workflow_id = flow.id, queue_item_id = item.id
+		begin
+			if item.status <> 'ready' or item.payload -> 'cover_letter' is null then
+				item := workflow_prepare(item.id);
+			end if;
+			app := application_put(flow.user_id, item.job_external_id,
+				item.payload -> 'customized_cv', item.payload ->> 'cover_letter', null,
+				item.priority, flow.id, item.id);
+		exception when data_exception or program_limit_exceeded then
+			item := workflow_spoiled(item.id);
+			perform workflow_tell(flow, 'application_progress', item);
+			continue;
+		end;
+		if app.status <> 'submitted' and not exists (
+			select from application_queue where id = app.queue_item_id) then
+			-- Under way, of somebody who has applied without a workflow or of one that is deleted.
+			update applications set queue_item_id = item.id,
+				workflow_id = case when workflow_id is not null then flow.id end
 			where id = app.id returning * into app;
 		end if;
 		update application_queue set updated_at = now(), attempts = app.attempts, last_error = null,
@@ -247,8 +278,13 @@ declare
 begin
 	select * into item from application_queue where id = a.queue_item_id for update;
 	select * into flow from workflows where id = item.workflow_id;
-	if flow.id is null then
-		return; -- deleted, with its CV
+	if flow.id is null then -- deleted, with its CV
+		if a.next_attempt_at is not null and a.workflow_id is not null then
+			perform application_cancel(a.id);
+		elsif a.next_attempt_at is null and a.lease_token is null then
+			perform workflow_next(a.person);
+		end if;
+		return;
 	end if;
 	before := item.status;
 	update application_queue set updated_at = now(), attempts = a.attempts,
@@ -269,7 +305,7 @@ begin
 		perform workflow_tell(flow, 'application_progress', item);
 	end if;
 	if a.next_attempt_at is not null and flow.state in ('paused', 'cancelled') then
-		perform application_cancel(a.id); -- it was in flight then, and is not now
+		perform workflow_let_go(a, flow.state); -- it was in flight then, and is not now
 	elsif item.status not in ('submitting', 'rate_limited') then
 		perform workflow_next(flow.person);
 	end if;
@@ -362,18 +398,19 @@ begin
 		where id = p_id;
 	elsif p_verb = 'pause' then
 		update workflows set state = 'paused', paused_reason = null, resume_at = null
-		where id = p_id;
+		where id = p_id returning * into flow;
 	elsif p_verb = 'cancel' then
 		update workflows set state = 'cancelled', paused_reason = null, resume_at = null,
 			finished_at = now()
-		where id = p_id;
+		where id = p_id returning * into flow;
 		update application_queue set status = 'cancelled', updated_at = now()
 		where workflow_id = p_id and status in ('pending', 'customizing', 'ready');
 	end if;
 	if p_verb in ('pause', 'cancel') then -- what waits in the durable queue; what is in flight goes on
-		perform application_cancel(a.id) from application_queue q
+		perform workflow_let_go(a, flow.state) from application_queue q
 		join applications a on a.queue_item_id = q.id
-		where q.workflow_id = p_id and q.status in ('submitting', 'rate_limited');
+		where q.workflow_id = p_id and q.status in ('submitting', 'rate_limited')
+		 and a.next_attempt_at is not null;
 	end if;
 	perform workflow_next(flow.person);
 	return null;
@@ -413,8 +450,13 @@ begin
 		select * from application_queue where status = 'customizing' and user_id = who
 		order by priority desc, place limit p_limit
 	loop
-		item := workflow_prepare(item.id);
-		update application_queue set status = 'ready' where id = item.id returning * into item;
+		begin
+			item := workflow_prepare(item.id);
+			update application_queue set status = 'ready' where id = item.id
+			returning * into item;
+		exception when data_exception or program_limit_exceeded then
+			item := workflow_spoiled(item.id);
+		end;
 		done := done + 1;
 		perform workflow_tell(w, 'customization_progress', item) from workflows w
 		where w.id = item.workflow_id;

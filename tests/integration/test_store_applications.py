@@ -102,6 +102,31 @@ def test_a_key_that_was_given_keeps_the_answer_of_the_first(queue):
     assert queue.claim_work() == []
 
 
+def test_a_vacancy_that_was_applied_to_is_not_worth_another_token(queue, database):
+    user = user_id()
+    first = queue.submit(user, 1, idempotency_key="mine")
+    queue.end_work(queue.claim_work()[0], "submitted", negotiation_id="n")
+    assert queue.submit(user, 1)["id"] == first["id"], "without a key it is about the vacancy"
+    other = queue.submit(user, 1, idempotency_key="other")
+    assert (other["status"], other["error"]) == ("failed", "already_applied")
+    assert queue.submit(user, 1, idempotency_key="other") == other and queue.claim_work() == []
+    assert database.value("select level / 3600000 from rate_limits") == 19
+    assert queue.submit(user_id(), 1)["status"] == "pending", "another person"
+
+
+def test_what_has_its_token_does_not_wait_for_one(queue, database):
+    user = user_id()
+    queue.submit(user, 1)
+    queue.end_work(queue.claim_work()[0], "failed", error="missing_email")
+    for vacancy in range(2, 22):
+        queue.submit(user, vacancy)
+    for _ in range(19):
+        queue.end_work(queue.claim_work()[0], "submitted")
+    assert queue.claim_work() == [] and database.value("select limited from application_lanes")
+    queue.submit(user, 1)
+    assert [w["job_external_id"] for w in queue.claim_work()] == ["1"]
+
+
 def test_what_no_message_could_carry_is_refused(queue, database):
     large = json.dumps({"a": "x" * 262144})
     assert refused(queue.submit, user_id(), 1, customized_cv=large).code == "bad_request"
