@@ -83,19 +83,38 @@ static int claims_read(jwt_t *jwt, int64_t now_s, char user_id[UUID_SIZE])
 	return uuid_canonical(sub, strlen(sub), user_id) < 0 ? -EBADMSG : 0;
 }
 
-int session_token_read(const struct session_key *key, const char *text, int64_t now_ms,
+static int read_signed(const struct session_key *key, const char *text, int64_t now_ms,
 		       char user_id[UUID_SIZE])
 {
 	jwt_t *jwt = NULL;
-	int rc;
-
-	if (!key->set || strnlen(text, SESSION_TOKEN_MAX_CHARS + 1) > SESSION_TOKEN_MAX_CHARS)
-		return -EBADMSG;
 	/* With a key, a token that claims to need none (alg none) is refused. */
-	rc = jwt_decode(&jwt, text, key->bytes, sizeof(key->bytes));
+	int rc = jwt_decode(&jwt, text, key->bytes, sizeof(key->bytes));
+
 	if (rc != 0)
 		return rc == ENOMEM ? -ENOMEM : -EBADMSG;
 	rc = claims_read(jwt, now_ms / 1000, user_id);
 	jwt_free(jwt);
 	return rc;
+}
+
+/* Whoever signed it. */
+static bool says_ours(const char *text)
+{
+	jwt_t *jwt = NULL;
+	bool ours = jwt_decode(&jwt, text, NULL, 0) == 0 && claim_is(jwt, "iss", ISSUER);
+
+	jwt_free(jwt);
+	return ours;
+}
+
+int session_token_read(const struct session_key *key, const char *text, int64_t now_ms,
+		       char user_id[UUID_SIZE])
+{
+	int rc = -EBADMSG;
+
+	if (strnlen(text, SESSION_TOKEN_MAX_CHARS + 1) > SESSION_TOKEN_MAX_CHARS)
+		return -EBADMSG;
+	if (key->set)
+		rc = read_signed(key, text, now_ms, user_id);
+	return rc == -EBADMSG && says_ours(text) ? -EKEYREJECTED : rc;
 }

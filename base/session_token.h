@@ -35,8 +35,9 @@ void session_key_wipe(struct session_key *key);
 int session_token_issue(const struct session_key *key, const char *user_id, int64_t issued_ms,
 			char **out) __attribute__((warn_unused_result));
 
-/* Whose token text is. Returns 0 and writes user_id, which otherwise stays as it was; -EBADMSG: it is none of ours, whatever it is;
- * -EKEYEXPIRED: it is ours and has had its time at now_ms (wall clock); -ENOMEM. */
+/* Whose token text is. Returns 0 and writes user_id, which otherwise stays as it was; -EKEYEXPIRED: it
+ * is ours and has had its time at now_ms (wall clock); -EKEYREJECTED: a JWT that says it is ours, and is
+ * not (forged, or signed with a key of the past); -EBADMSG: something else, whatever it is; -ENOMEM. */
 int session_token_read(const struct session_key *key, const char *text, int64_t now_ms,
 		       char user_id[UUID_SIZE]) __attribute__((warn_unused_result));
 

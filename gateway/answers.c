@@ -180,17 +180,18 @@ static bool is_under_way(const struct application *a)
 
 static json_t *submitted(const struct application *a)
 {
-	return json_pack("{s:b,s:s,s:s?,s:s?,s:s?,s:s}", "success", 1, "job_id", a->id, "resume_id",
-			 a->resume_id, "negotiation_id", a->negotiation_id, "submitted_at",
-			 a->submitted_at, "idempotency_key", a->idempotency_key);
+	return json_pack("{s:b,s:s,s:s,s:s?,s:s?,s:s?,s:s}", "success", 1, "job_id", a->id,
+			 "job_external_id", a->job_external_id, "resume_id", a->resume_id,
+			 "negotiation_id", a->negotiation_id, "submitted_at", a->submitted_at,
+			 "idempotency_key", a->idempotency_key);
 }
 
 /* What it waits for is told where it waits for something. */
 static json_t *processing(const struct application *a)
 {
-	return json_pack("{s:b,s:s,s:s,s:s,s:s*,s:s*}", "success", 1, "status", "processing",
-			 "job_id", a->id, "idempotency_key", a->idempotency_key, "retry_at",
-			 a->retry_at, "reason", a->error);
+	return json_pack("{s:b,s:s,s:s,s:s,s:s,s:s*,s:s*}", "success", 1, "status", "processing",
+			 "job_id", a->id, "job_external_id", a->job_external_id, "idempotency_key",
+			 a->idempotency_key, "retry_at", a->retry_at, "reason", a->error);
 }
 
 /* What is known of a failure: HH's details, and under which names the application is found. */

@@ -61,6 +61,23 @@ static bool step_framing(struct exchange *x)
 	return refuse(x, ERR_BAD_REQUEST, "the headers are contradictory or too many");
 }
 
+/* A proxy may have looked at the one and we at the other. */
+static bool step_single_headers(struct exchange *x)
+{
+	static const char *const single[] = {"Authorization", "X-Session-Id", "X-Core-Secret",
+					     "X-Signature", "Idempotency-Key"};
+
+	for (size_t i = 0; i < sizeof(single) / sizeof(single[0]); i++) {
+		int count = 0;
+
+		for (int h = 0; h < x->info->num_headers; h++)
+			count += strcasecmp(x->info->http_headers[h].name, single[i]) == 0;
+		if (count > 1)
+			return refuse_field(x, ERR_BAD_REQUEST, single[i], "is there twice");
+	}
+	return true;
+}
+
 /* Nobody unknown learns which paths there are. */
 static bool step_who(struct exchange *x, enum msg_error found)
 {
@@ -128,7 +145,7 @@ static bool step_signature(struct exchange *x)
 					: "X-Signature does not fit the body");
 }
 
-/* Who acts, by the headers. Somebody who is about to log in may well come with what has expired:
+/* Who acts, by the headers. Somebody who is about to log in may well come with what is void:
  * at an open door that counts as nothing. */
 static int read_identity(struct exchange *x, bool open)
 {
@@ -139,7 +156,7 @@ static int read_identity(struct exchange *x, bool open)
 	const struct session_key *key = &x->door->auth->sessions;
 	int rc = identity_of(key, &headers, x->job->trusted, clock_wall_ms(), &x->who);
 
-	if (!open || (rc != -EKEYEXPIRED && rc != -EINVAL))
+	if (!open || (rc != -EKEYEXPIRED && rc != -EKEYREJECTED && rc != -EINVAL))
 		return rc;
 	headers.authorization = NULL;
 	rc = identity_of(key, &headers, x->job->trusted, clock_wall_ms(), &x->who);
@@ -160,9 +177,12 @@ static bool step_identity(struct exchange *x)
 		break;
 	case -EKEYEXPIRED:
 		return refuse(x, ERR_UNAUTHORIZED, "the session has expired: log in again");
+	case -EKEYREJECTED:
+		return refuse(x, ERR_UNAUTHORIZED, "the session is not known: log in again");
 	case -EINVAL:
 		return refuse(x, ERR_UNAUTHORIZED,
-			      "Authorization is no Bearer token, or X-Session-Id no UUID");
+			      "Authorization is no Bearer token of up to 4096 characters, or "
+			      "X-Session-Id no UUID");
 	default:
 		return refuse(x, ERR_INTERNAL, "out of memory");
 	}
@@ -202,6 +222,9 @@ static bool step_request(struct exchange *x)
 		return true;
 	if (rc == -EINVAL)
 		return refuse_field(x, ERR_BAD_REQUEST, problem.field, problem.message);
+	if (rc == -EACCES)
+		return refuse_field(x, ERR_UNAUTHORIZED, "user_id",
+				    "is missing, and Authorization names no user of ours");
 	return refuse(x, ERR_TOO_LARGE, "the request takes too much memory");
 }
 
@@ -221,7 +244,7 @@ static void run_steps(struct exchange *x)
 {
 	enum msg_error found;
 
-	if (!step_framing(x))
+	if (!step_framing(x) || !step_single_headers(x))
 		return;
 	found = route_find(x->info->request_method, x->info->local_uri_raw, &x->job->arena,
 			   &x->match);

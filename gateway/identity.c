@@ -27,11 +27,12 @@ static int identity_of_bearer(const struct session_key *key, const char *authori
 	if (token == NULL)
 		return -EINVAL;
 	rc = session_token_read(key, token, now_ms, out->user_id);
-	if (rc == -EBADMSG) {
-		out->access_token = token;
-		return 0;
-	}
-	return rc;
+	if (rc != -EBADMSG)
+		return rc;
+	if (strlen(token) > ACCESS_TOKEN_MAX_CHARS)
+		return -EINVAL;
+	out->access_token = token;
+	return 0;
 }
 
 int identity_of(const struct session_key *key, const struct identity_headers *headers, bool trusted,

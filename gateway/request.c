@@ -183,10 +183,12 @@ static int object_of_body(const struct request_parts *parts, json_t **out,
 	return 0;
 }
 
-/* Puts the fields of a body that are spelled in the other way under their names. */
-static int respell(const struct record *record, json_t *object)
+/* Puts the fields of a body that are spelled in the other way under their names. Both spellings may be
+ * there if they say the same. */
+static int respell(const struct record *record, json_t *object, struct codec_problem *problem)
 {
 	const struct field *field;
+	const json_t *there;
 	const char *name;
 	json_t *value;
 	void *next;
@@ -196,8 +198,11 @@ static int respell(const struct record *record, json_t *object)
 		field = field_meant(record, name);
 		if (field == NULL || strcmp(field->name, name) == 0)
 			continue;
-		if (json_object_get(object, field->name) == NULL &&
-		    json_object_set(object, field->name, value) < 0)
+		there = json_object_get(object, field->name);
+		if (there != NULL && !json_equal(there, value))
+			return refuse(problem, field->name,
+				      "is there in two spellings that differ");
+		if (there == NULL && json_object_set(object, field->name, value) < 0)
 			return -ENOMEM;
 		(void)json_object_del(object, name);
 	}
@@ -231,6 +236,15 @@ static int set_user(const struct request_parts *parts, json_t *object,
 	return set_text(object, "user_id", who->user_id, problem);
 }
 
+/* A token of HH's names nobody, and without a name some messages are about everybody. */
+static bool somebody_is_missing(const struct request_parts *parts, const json_t *object)
+{
+	const json_t *named = json_object_get(object, "user_id");
+
+	return parts->who->access_token != NULL && (named == NULL || json_is_null(named)) &&
+	       (parts->flags & (ROUTE_OPEN | ROUTE_NEEDS_ACCOUNT)) == 0;
+}
+
 static int set_who(const struct record *record, const struct request_parts *parts, json_t *object,
 		   struct codec_problem *problem)
 {
@@ -245,6 +259,9 @@ static int set_who(const struct record *record, const struct request_parts *part
 		return 0;
 	if (field_called(record, "user_id") != NULL)
 		rc = set_user(parts, object, problem);
+	if (rc == 0 && field_called(record, "user_id") != NULL &&
+	    somebody_is_missing(parts, object))
+		return -EACCES;
 	if (rc == 0 && parts->who->access_token != NULL &&
 	    field_called(record, "access_token") != NULL)
 		rc = set_text(object, "access_token", parts->who->access_token, problem);
@@ -285,7 +302,7 @@ int request_assemble(const struct record *record, const struct request_parts *pa
 	if (rc == 0)
 		rc = object_of_body(parts, &object, problem);
 	if (rc == 0)
-		rc = respell(record, object);
+		rc = respell(record, object, problem);
 	if (rc == 0)
 		rc = json_object_update(object, outer) < 0 ? -ENOMEM : 0;
 	if (rc == 0 && parts->hurry)

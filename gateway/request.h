@@ -33,7 +33,7 @@ struct request_parts {
 	size_t body_len;
 };
 
-/* Makes record's struct in arena, and gives it. Returns 0, -EINVAL
+/* Makes record's struct in arena, and gives it. Returns 0, -EACCES (a user has to be named), -EINVAL
  * (problem names the field, "body" and "query" included) or -ENOMEM. */
 int request_assemble(const struct record *record, const struct request_parts *parts,
 		     struct arena *arena, const void **out, struct codec_problem *problem)

@@ -34,6 +34,7 @@ create table limiter_spends (
 	person   uuid not null,
 	action   text not null,
 	key      text not null,
+	cost     integer not null,
 	spent_at timestamptz not null default now(),
 	primary key (person, action, key)
 );
@@ -143,24 +144,27 @@ begin
 end
 $$;
 
--- limiter_take() under a key, if there is one: what it spent once it does not spend again. After a refusal the key is
--- as good as new.
+-- limiter_take() under a key, if there is one: what it spent once it does not spend again. After a refusal
+-- the key is as good as new. otherwise: it was spent, at another cost.
 create function limiter_take_once(p_person uuid, p_action text, p_cost integer, p_capacity integer,
 	p_per_hour integer, p_key text, out allowed boolean, out tokens double precision,
-	out retry_ms bigint)
+	out retry_ms bigint, out otherwise boolean)
 language plpgsql as $$
 begin
 	if p_key is not null then
-		insert into limiter_spends (person, action, key) values (p_person, p_action, p_key)
-		on conflict do nothing;
+		insert into limiter_spends (person, action, key, cost)
+		values (p_person, p_action, p_key, p_cost) on conflict do nothing;
 	end if;
 	if p_key is not null and not found then
-		allowed := true;
-		retry_ms := 0;
+		select s.cost <> p_cost into otherwise from limiter_spends s
+		where s.person = p_person and s.action = p_action and s.key = p_key;
+		allowed := not otherwise;
+		retry_ms := case when allowed then 0 end;
 		select p.tokens into tokens
 		from limiter_peek(p_person, p_action, p_cost, p_capacity, p_per_hour) p;
 		return;
 	end if;
+	otherwise := false;
 	select t.* into allowed, tokens, retry_ms
 	from limiter_take(p_person, p_action, p_cost, p_capacity, p_per_hour) t;
 	if not allowed and p_key is not null then

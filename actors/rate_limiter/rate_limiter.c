@@ -92,6 +92,10 @@ static void answer_verdict(struct actor_call *call, bool allowed, double tokens,
 
 static void settle(struct limiter *l, struct check *check, const struct limiter_spent *spent)
 {
+	if (spent->otherwise) {
+		actor_refuse(check->call, ERR_CONFLICT, "key", "was spent at another cost");
+		return;
+	}
 	if (!spent->allowed && spent->retry_ms.set && l->batch.fillings == l->fillings)
 		refusals_note(&l->refusals, check->request->user_id, check->action, spent->tokens,
 			      clock_mono_ms());

@@ -17,7 +17,7 @@
 static const struct sql limiter_spend = {
 	"limiter_spend",
 	"select (e.answer ->> 'allowed')::boolean, (e.answer ->> 'tokens')::double precision,"
-	" (e.answer ->> 'retry_ms')::bigint"
+	" (e.answer ->> 'retry_ms')::bigint, coalesce((e.answer ->> 'otherwise')::boolean, false)"
 	" from jsonb_array_elements(limiter_spend($1::text, $2::bigint, $3::jsonb -> 'spends'))"
 	"  with ordinality as e (answer, n)"
 	" order by e.n",
@@ -42,6 +42,7 @@ static void spend_done(struct actor *self, struct unit *unit)
 			.allowed = row_bool(rows, i, 0),
 			.tokens = row_real(rows, i, 1),
 			.retry_ms = row_opt_int(rows, i, 2),
+			.otherwise = row_bool(rows, i, 3),
 		};
 	actor_reply(call, &reply);
 }

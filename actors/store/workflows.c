@@ -9,6 +9,7 @@
 #include "actors/store/rows.h"
 #include "actors/store/store.h"
 #include "base/rate_limits.h"
+#include "base/vacancy_id.h"
 
 #define PREPARED_AT_ONCE 25
 #define WORK_TIMEOUT_MS	 15000
@@ -85,11 +86,13 @@ static void with_limit(struct unit *unit, const struct sql *sql, const char *id,
 
 /* --- adding --- */
 
-/* Said twice, it is the same workflow: an outside request has one trace, however often it is sent. */
+/* Said twice, it is the same workflow: an outside request has one trace, however often it is sent. The
+ * same trace with other vacancies is another request. */
 static const struct sql workflow_add = {
 	"workflow_add",
 	"select f.id, a.added, a.wrong from (select coalesce($1::uuid,"
-	"  md5(nullif($2::text, '') || $3::text || $4::text)::uuid, gen_random_uuid()) as id) f,"
+	"  md5(nullif($2::text, '') || $3::text || $4::text || $5::text)::uuid,"
+	"  gen_random_uuid()) as id) f,"
 	" workflow_add(f.id, $3::uuid, $4::uuid,"
 	"  array(select jsonb_array_elements_text($5::jsonb -> 'job_ids'))) a",
 };
@@ -106,7 +109,10 @@ static void add_done(struct actor *self, struct unit *unit)
 
 	(void)self;
 	if (wrong != NULL)
-		actor_refuse(call, ERR_NOT_FOUND, wrong, "is not the user's, or is cancelled");
+		actor_refuse(call, ERR_NOT_FOUND, wrong, "%s",
+			     strcmp(wrong, "cv_id") == 0
+				     ? "there is no such CV of the user's"
+				     : "the workflow is another's, or is cancelled");
 	else
 		actor_reply(call, &reply);
 }
@@ -114,8 +120,14 @@ static void add_done(struct actor *self, struct unit *unit)
 void store_on_queue_add(struct actor *self, struct actor_call *call, const void *request)
 {
 	const struct queue_add *add = request;
-	struct unit *unit = store_unit(self, call, add_done);
+	struct unit *unit;
 
+	for (size_t i = 0; i < add->job_ids.count; i++)
+		if (!vacancy_id_is_possible(add->job_ids.items[i])) {
+			actor_refuse(call, ERR_BAD_REQUEST, "job_ids", VACANCY_IDS_ARE);
+			return;
+		}
+	unit = store_unit(self, call, add_done);
 	if (unit == NULL)
 		return;
 	unit_statement(unit, &workflow_add);

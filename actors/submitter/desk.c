@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"
+#include "base/vacancy_id.h"
 #include "proto/codec.h"
 
 #define WAIT_DEFAULT_MS 10000
@@ -67,6 +67,16 @@ static void refuse(struct submission *s, const struct failure *failure)
 		actor_refuse_with(s->call, failure);
 	else
 		actor_refuse_until(s->call, ERR_OVERLOADED, 1000, "it could not be handed on");
+	gone(desk);
+}
+
+static void refuse_key(struct submission *s)
+{
+	struct desk *desk = s->desk;
+
+	stop_waiting(s);
+	actor_refuse(s->call, ERR_CONFLICT, "idempotency_key",
+		     "stands for an application to another vacancy");
 	gone(desk);
 }
 
@@ -221,6 +231,9 @@ static void puts_done(struct actor *self, struct entry *const *entries, size_t c
 
 		if (i >= put->applications.count)
 			refuse(s, NULL);
+		else if (strcmp(put->applications.items[i].job_external_id,
+				s->request->job_external_id) != 0)
+			refuse_key(s);
 		else if (is_outcome(&put->applications.items[i]))
 			answer(s, &put->applications.items[i]);
 		else if (keep(s, &put->applications.items[i]))
@@ -293,6 +306,16 @@ static const char *cv_problem(const char *cv, struct codec_problem *problem)
 	return object ? NULL : "not an object";
 }
 
+/* Keys of this form are made of the vacancy, where none is given: one of them may be given back. */
+static bool key_is_anothers(const struct application_submit *submit)
+{
+	static const char prefix[] = "vacancy:";
+	const char *key = submit->idempotency_key;
+
+	return key != NULL && strncmp(key, prefix, sizeof(prefix) - 1) == 0 &&
+	       strcmp(key + sizeof(prefix) - 1, submit->job_external_id) != 0;
+}
+
 void desk_submit(struct desk *desk, struct actor_call *call,
 		 const struct application_submit *submit)
 {
@@ -300,6 +323,15 @@ void desk_submit(struct desk *desk, struct actor_call *call,
 	const char *why = NULL;
 	struct submission *s;
 
+	if (!vacancy_id_is_possible(submit->job_external_id)) {
+		actor_refuse(call, ERR_BAD_REQUEST, "job_external_id", VACANCY_IDS_ARE);
+		return;
+	}
+	if (key_is_anothers(submit)) {
+		actor_refuse(call, ERR_BAD_REQUEST, "idempotency_key",
+			     "begins with vacancy: and names another one");
+		return;
+	}
 	if (submit->customized_cv != NULL)
 		why = cv_problem(submit->customized_cv, &problem);
 	if (why != NULL) {

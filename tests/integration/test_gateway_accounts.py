@@ -37,13 +37,31 @@ def test_an_expired_token_of_ours_is_refused(gateway):
     refused(answer, 401, "unauthorized")
 
 
-@pytest.mark.parametrize("given", ["APPL0123", "a.b.c", token(base="another"), token(alg="none"),
-                                   token(alg="none").rsplit(".", 1)[0], token() + "x",
-                                   token(sub="me"), token(issued=2_000_000_000)],
-                         ids=range(8))
+@pytest.mark.parametrize("given", [token(base="another"), token(alg="none"), token(sub="me"),
+                                   token()[:-4] + "AAAA", token(issued=2_000_000_000)], ids=range(5))
+def test_one_that_only_says_it_is_ours_is_refused(gateway, given):
+    answer = asked_for(gateway, Authorization=f"Bearer {given}", X_Session_Id=USER)
+    assert "log in again" in refused(answer, 401, "unauthorized")["message"]
+
+
+@pytest.mark.parametrize("given", ["APPL0123", "a.b.c", token(alg="none").rsplit(".", 1)[0],
+                                   "x" * 4096], ids=range(4))
 def test_any_other_bearer_is_a_token_of_hh(gateway, given):
     answer = asked_for(gateway, Authorization=f"Bearer {given}", X_Session_Id=USER)
     assert answer == {"access_token": given}
+
+
+def test_a_bearer_has_its_limit(gateway):
+    refused(asked_for(gateway, Authorization="Bearer " + "x" * 4097), 401, "unauthorized")
+
+
+@pytest.mark.parametrize("header", ["Authorization", "X-Session-Id", "X-Core-Secret", "X-Signature",
+                                    "Idempotency-Key"])
+def test_who_is_asking_is_said_once(gateway, header):
+    raw = (f"GET {RESUMES} HTTP/1.1\r\nHost: x\r\nX-Core-Secret: {SECRET}\r\n"
+           f"{header}: {USER}\r\n{header.lower()}: {OTHER}\r\nConnection: close\r\n\r\n")
+    assert b"400 Bad Request" in gateway.raw(raw.encode())
+    assert gateway.peers["hh_client"].log == []
 
 
 def test_a_session_id_names_the_user_next_to_the_secret(gateway):
@@ -69,8 +87,8 @@ def test_a_query_names_nobody(gateway):
 
 @settings(SECRET_KEY_BASE="")
 def test_without_a_key_no_token_is_ours(gateway):
-    mine = token()
-    assert asked_for(gateway, Authorization=f"Bearer {mine}") == {"access_token": mine}
+    refused(asked_for(gateway, Authorization=f"Bearer {token()}"), 401, "unauthorized")
+    assert asked_for(gateway, Authorization="Bearer APPLx") == {"access_token": "APPLx"}
 
 
 # --- logins ----------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from support.gateway import USER, answers, refused, settings
 from support.harness import NO_ANSWER, Refuse
+from support.session_token import token
 
 OTHER = "11111111-5c1f-4c3e-8a2b-0123456789ab"
 ID = "22222222-5c1f-4c3e-8a2b-0123456789ab"
@@ -39,7 +40,7 @@ def test_an_application_that_was_sent(gateway):
     body = {"job_external_id": "93", "customized_cv": {"firstName": "Я"}, "cover_letter": "Добрый день"}
     answer, request = submitted(gateway, body)
     assert answer[::2] == (200, {
-        "success": True, "job_id": ID, "resume_id": "r1", "negotiation_id": "n1", "submitted_at": WHEN,
+        "success": True, "job_id": ID, "job_external_id": "93", "resume_id": "r1", "negotiation_id": "n1", "submitted_at": WHEN,
         "idempotency_key": "k"})
     assert json.loads(request.pop("customized_cv")) == {"firstName": "Я"}
     assert request == {"user_id": USER, "job_external_id": "93", "cover_letter": "Добрый день"}
@@ -50,12 +51,12 @@ def test_an_application_that_is_under_way(gateway, status):
     answer, _ = submitted(gateway, outcome={
         "id": ID, "user_id": USER, "job_external_id": "93", "status": status, "idempotency_key": "k",
         "attempts": 0, "created_at": WHEN})
-    assert answer[::2] == (202, {"success": True, "status": "processing", "job_id": ID,
+    assert answer[::2] == (202, {"success": True, "status": "processing", "job_id": ID, "job_external_id": "93",
                                  "idempotency_key": "k"})
     answer, _ = submitted(gateway, outcome={
         "id": ID, "user_id": USER, "job_external_id": "93", "status": status, "idempotency_key": "k",
         "attempts": 3, "created_at": WHEN, "retry_at": WHEN, "error": "unavailable"})
-    assert answer[::2] == (202, {"success": True, "status": "processing", "job_id": ID,
+    assert answer[::2] == (202, {"success": True, "status": "processing", "job_id": ID, "job_external_id": "93",
                                  "idempotency_key": "k", "retry_at": WHEN, "reason": "unavailable"})
 
 
@@ -110,8 +111,8 @@ def test_who_applies(gateway):
     assert submitted(gateway, named)[1]["user_id"] == USER, "the headers go first"
     _, request = submitted(gateway, named, Authorization="Bearer APPLraw")
     assert request == {"user_id": OTHER, "job_external_id": "93", "access_token": "APPLraw"}
-    answer = gateway.ask("POST", SUBMIT, {**named, "userId": USER})
-    assert answer[0] == 200
+    refused(gateway.ask("POST", SUBMIT, {**named, "userId": USER}), 400, "bad_request", "user_id")
+    assert gateway.ask("POST", SUBMIT, {**named, "userId": OTHER})[0] == 200
     assert gateway.peers["submitter"].log[-1].body == {"user_id": OTHER, "job_external_id": "93"}
     refused(gateway.ask("POST", SUBMIT, {"job_external_id": "93"}), 400, "bad_request", "user_id")
     refused(gateway.ask("POST", SUBMIT, named, secret=None), 401, "unauthorized")
@@ -158,6 +159,29 @@ def test_an_application_is_read_and_retried(gateway):
     assert [r.body for r in gateway.peers["store"].log] == [{"id": ID}, {"id": ID, "user_id": USER},
                                                             {"id": ID}]
     refused(gateway.ask("GET", "/api/applications/x"), 400, "bad_request", "id")
+
+
+FORGED = token(base="another")
+OF_NOBODY = [("GET", "/api/applications", None), ("GET", f"/api/applications/{ID}", None),
+             ("POST", f"/api/applications/{ID}/retry", None),
+             ("POST", SUBMIT, {"job_external_id": "93"}),
+             ("GET", "/api/rate-limit/status", None),
+             ("POST", "/api/queue/pause", {"workflow_id": ID}),
+             ("POST", "/api/queue/cancel", {"workflow_id": ID, "user_id": None})]
+
+
+@pytest.mark.parametrize("bearer", ["APPLraw", FORGED], ids=["raw", "forged"])
+@pytest.mark.parametrize("verb, path, body", OF_NOBODY)
+def test_a_bearer_that_names_nobody_is_not_everybody(gateway, verb, path, body, bearer):
+    answer = gateway.ask(verb, path, body, Authorization=f"Bearer {bearer}")
+    refused(answer, 401, "unauthorized", "user_id" if bearer != FORGED else None)
+    assert gateway.peers["store"].log == []
+
+
+def test_next_to_a_bearer_of_hh_a_user_may_be_named(gateway):
+    answers(gateway, "store", "applications.list", {"applications": [], "total": 0})
+    gateway.ask("GET", f"/api/applications?user_id={OTHER}", Authorization="Bearer APPLraw")
+    assert [r.body for r in gateway.peers["store"].log] == [{"user_id": OTHER}]
 
 
 def test_applications_are_listed(gateway):

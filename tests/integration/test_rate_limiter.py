@@ -100,13 +100,14 @@ def test_a_key_is_spent_once_and_a_refusal_does_not_use_it_up(database):
     once = "select * from limiter_take_once(%s, 'application', %s, 20, 8, %s)"
     user = user_id()
     hold(database)
-    assert database.rows(once, user, 15, "a") == [(True, 5.0, 0)]
-    assert database.rows(once, user, 15, "a") == [(True, 5.0, 0)]
-    assert database.rows(once, user, 15, "b") == [(False, 5.0, 4500000)]
+    assert database.rows(once, user, 15, "a") == [(True, 5.0, 0, False)]
+    assert database.rows(once, user, 15, "a") == [(True, 5.0, 0, False)]
+    assert database.rows(once, user, 15, "b") == [(False, 5.0, 4500000, False)]
     hold(database, 4500000)
-    assert database.rows(once, user, 15, "b") == [(True, 0.0, 0)]
-    assert database.rows(once, user, 15, "a") == [(True, 0.0, 0)]
-    assert database.rows(once, user_id(), 15, "a") == [(True, 5.0, 0)], "a key is one person's"
+    assert database.rows(once, user, 15, "b") == [(True, 0.0, 0, False)]
+    assert database.rows(once, user, 15, "a") == [(True, 0.0, 0, False)]
+    assert database.rows(once, user_id(), 15, "a") == [(True, 5.0, 0, False)], "a key is one person's"
+    assert database.rows(once, user, 14, "a") == [(False, 0.0, None, True)], "at another cost"
 
 
 # --- the actor -------------------------------------------------------------------------------
@@ -215,6 +216,14 @@ def test_time_passes_by_the_node_and_goes_on_after_a_restart(database):
         one.limiter.wait_for(lambda: database.value(at) > before, 30, "the clock goes on")
         after = database.value(at)
     assert 1000 <= after - before <= 1000 + (time.monotonic() - began) * 1000 + 3000
+
+
+def test_a_key_that_was_spent_at_another_cost_is_a_conflict(limits):
+    user = user_id()
+    assert [limits.check(user, key="k", cost=2)["allowed"] for _ in range(2)] == [True, True]
+    error = refused(limits.check, user, key="k", cost=3)
+    assert (error.code, error.field) == ("conflict", "key")
+    assert limits.status(user)["tokens"] < 18.1
 
 
 def test_a_refusal_is_remembered_and_spares_the_store(limits):
@@ -329,8 +338,8 @@ def test_a_lost_connection_spends_once(store, database):
 
 
 def test_old_keys_and_batches_are_deleted(database):
-    database.rows("insert into limiter_spends values (%s, 'a', 'old', now() - interval '31 days'),"
-                  " (%s, 'a', 'new', now() - interval '29 days')", user_id(), user_id())
+    database.rows("insert into limiter_spends values (%s, 'a', 'old', 1, now() - interval '31 days'),"
+                  " (%s, 'a', 'new', 1, now() - interval '29 days')", user_id(), user_id())
     database.rows("insert into limiter_batches values ('old', 1, '[]', now() - interval '2 hours'),"
                   " ('new', 1, '[]', now() - interval '59 minutes')")
     with Limits(database.url) as limits:

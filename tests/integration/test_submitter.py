@@ -126,6 +126,30 @@ def test_one_that_the_database_does_not_take_spoils_nothing_for_others(node):
     assert {call.result(20)["status"] for call in good} == {"submitted"}
 
 
+@pytest.mark.parametrize("vacancy", ["x", "12a", "-1", "1 ", "٣"])
+def test_what_is_no_vacancys_id_is_refused(node, vacancy):
+    error = refused(node.submit, user_id(), vacancy)
+    assert (error.code, error.field) == ("bad_request", "job_external_id")
+
+
+def test_a_key_that_stands_for_another_vacancy_is_a_conflict(node, hh, database):
+    user = user_id()
+    assert node.submit(user, 1, idempotency_key="mine")["status"] == "submitted"
+    error = refused(node.submit, user, 2, idempotency_key="mine")
+    assert (error.code, error.field) == ("conflict", "idempotency_key")
+    assert list(hh.applied) == [(user, "1")]
+    assert node.submit(user, 2)["status"] == "submitted"
+
+
+def test_a_key_that_is_made_of_a_vacancy_is_no_other_vacancys(node, hh):
+    user = user_id()
+    error = refused(node.submit, user, 1, idempotency_key="vacancy:2")
+    assert (error.code, error.field) == ("bad_request", "idempotency_key")
+    first = node.submit(user, 2, idempotency_key="vacancy:2")
+    assert node.submit(user, 2)["id"] == first["id"]
+    assert list(hh.applied) == [(user, "2")]
+
+
 # --- a token that came along ------------------------------------------------------------------------
 
 def test_a_token_that_came_along_is_kept_first(node, hh):

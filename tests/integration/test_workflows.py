@@ -56,6 +56,15 @@ def test_the_same_call_twice_adds_once(flows):
     assert flows.call("queue.add", body, trace="a-request") == first
     assert len(flows.items(first["workflow_id"])) == 2
     assert flows.call("queue.add", {**body, "job_ids": ["3"]})["workflow_id"] != first["workflow_id"]
+    other = flows.call("queue.add", {**body, "job_ids": ["4", "5"]}, trace="a-request")
+    assert other["workflow_id"] != first["workflow_id"] and list(flows.items(other["workflow_id"])) == ["4", "5"]
+
+
+@pytest.mark.parametrize("vacancy", ["x", "", "12a", "-1", "1 ", "٣"])
+def test_what_is_no_vacancys_id_is_not_queued(flows, database, vacancy):
+    user, cv = flows.person()
+    assert refused(flows.add, user, cv, [1, vacancy]).field.startswith("job_ids")
+    assert database.value("select count(*) from workflows") == 0
 
 
 def test_cvs_and_workflows_of_others_are_not_found(flows):

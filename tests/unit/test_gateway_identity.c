@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -76,6 +77,18 @@ static void any_other_token_is_one_of_hh_and_names_nobody(void **state)
 	}
 }
 
+static void a_forged_one_is_no_token_of_hh_either(void **state)
+{
+	char header[1200];
+
+	(void)state;
+	(void)snprintf(header, sizeof(header), "%s", bearer(NOW_MS));
+	header[strlen(header) - 10] ^= 1;
+	assert_int_equal(asked(header, OTHER, true), -EKEYREJECTED);
+	assert_null(who.access_token);
+	assert_string_equal(who.user_id, "");
+}
+
 static void a_session_is_believed_next_to_the_secret_only(void **state)
 {
 	(void)state;
@@ -109,6 +122,7 @@ int main(void)
 		cmocka_unit_test(a_token_of_ours_is_its_subject),
 		cmocka_unit_test(one_that_has_expired_is_no_token_of_hh),
 		cmocka_unit_test(any_other_token_is_one_of_hh_and_names_nobody),
+		cmocka_unit_test(a_forged_one_is_no_token_of_hh_either),
 		cmocka_unit_test(a_session_is_believed_next_to_the_secret_only),
 		cmocka_unit_test(what_cannot_be_read_is_refused),
 	};

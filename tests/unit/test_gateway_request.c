@@ -132,7 +132,7 @@ static void names_may_be_spelled_in_either_way(void **state)
 					 "\",\"workflowId\":\"" USER "\"}");
 	const struct workflow_ref *w =
 		made(RECORD_OF(workflow_ref), NULL,
-		     "{\"workflow_id\":\"" USER "\",\"workflowId\":\"no\",\"jobCount\":7}");
+		     "{\"workflow_id\":\"" USER "\",\"workflowId\":\"" USER "\",\"jobCount\":7}");
 
 	(void)state;
 	assert_string_equal(q->user_id, USER);
@@ -142,6 +142,8 @@ static void names_may_be_spelled_in_either_way(void **state)
 	assert_string_equal(w->workflow_id, USER);
 	assert_int_equal(w->job_count.value, 7);
 	refused(RECORD_OF(queue_add), "userId=" USER "&cvId=" USER, "{\"jobIds\":5}", "job_ids");
+	refused(RECORD_OF(queue_add), "userId=" USER "&cvId=" USER,
+		"{\"jobIds\":[\"1\"],\"job_ids\":[\"2\"]}", "job_ids");
 }
 
 /* --- who is asking --- */
@@ -167,7 +169,7 @@ static const struct application_submit *submit(unsigned flags, const struct iden
 }
 
 #define NAMING_OTHER                                                                               \
-	"{\"userId\":\"" OTHER "\",\"access_token\":\"x\",\"accessToken\":\"y\","                  \
+	"{\"userId\":\"" OTHER "\",\"access_token\":\"x\",\"accessToken\":\"x\","                  \
 	"\"job_external_id\":\"1\",\"idempotency_key\":\"k-2\"}"
 
 static void a_body_does_not_override_who_is_asking(void **state)
