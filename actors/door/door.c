@@ -163,9 +163,10 @@ static void take_body(struct actor *self, struct wire *wire, const struct messag
 	body = arena_alloc(&arena, m->request->size);
 	rc = body == NULL ? -ENOMEM : wire_body(wire, m->request, &arena, body, &problem);
 	if (rc == -EINVAL)
-		refuse(self, wire, ERR_BAD_REQUEST, problem.field, problem.message);
+		refuse(self, wire, ERR_BAD_REQUEST,
+		       problem.field[0] == '\0' ? "body" : problem.field, problem.message);
 	else if (rc < 0)
-		refuse(self, wire, ERR_TOO_LARGE, NULL, "too much for one message");
+		refuse(self, wire, ERR_TOO_LARGE, "body", "too much for one message");
 	else
 		pass_on(self, wire, m, body);
 	arena_fini(&arena);
@@ -194,7 +195,7 @@ static void on_visitor(struct actor *self, struct wire *wire)
 	else if (m == NULL || (m->flags & MESSAGE_PUBLIC) == 0)
 		refuse(self, wire, ERR_UNKNOWN_METHOD, "method", "not a public message");
 	else if (wire_body_size(wire) > CODEC_PUBLIC_MAX_BYTES)
-		refuse(self, wire, ERR_TOO_LARGE, NULL, "over 1 MiB");
+		refuse(self, wire, ERR_TOO_LARGE, "body", "is over 1 MiB");
 	else if (has_its_share(door, &wire->identity))
 		refuse(self, wire, ERR_OVERLOADED, NULL, "too many of your calls are under way");
 	else if (door->under_way >= UNDER_WAY_MAX)
@@ -217,8 +218,11 @@ static void door_drain(struct port *port)
 			on_visitor(port->self, &wire);
 			wire_release(&wire);
 		} else {
-			/* no ref that could be trusted: the caller hears nothing */
-			log_warn("door.malformed", "not an envelope and a body of the catalogue");
+			log_warn("door.malformed", "ref=%" PRId64 " field=%s problem=%s",
+				 wire.envelope.ref, wire.problem.field, wire.problem.message);
+			if (wire.envelope.ref != 0)
+				refuse(port->self, &wire, ERR_BAD_REQUEST, wire.problem.field,
+				       wire.problem.message);
 		}
 	}
 	port->dirty = !actor_stopping(port->self);

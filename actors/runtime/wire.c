@@ -1,5 +1,6 @@
 /* wire.c - two frames, envelope and body, to and from a ZeroMQ socket. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,25 +36,47 @@ static size_t receive_frames(void *socket, zmq_msg_t frames[FRAMES_MAX])
 	return count;
 }
 
+static int malformed(struct wire *wire, const char *why)
+{
+	(void)snprintf(wire->problem.message, sizeof(wire->problem.message), "%s", why);
+	return WIRE_MALFORMED;
+}
+
+/* The envelope is no good: but whose is it? */
+static void parse_ref(zmq_msg_t *head, struct wire *wire)
+{
+	struct envelope_ref only = {0};
+
+	wire->envelope = (struct envelope){0};
+	if (codec_unpack(RECORD_OF(envelope_ref), zmq_msg_data(head), zmq_msg_size(head),
+			 &wire->arena, &only, NULL) == 0)
+		wire->envelope.ref = only.ref;
+}
+
 static int parse(zmq_msg_t frames[FRAMES_MAX], size_t count, bool router, struct wire *wire)
 {
 	zmq_msg_t *identity = &frames[0];
 	zmq_msg_t *head = &frames[router ? 1 : 0];
+	int rc;
 
-	if (count != (router ? 3u : 2u))
-		return WIRE_MALFORMED;
 	if (router) {
 		wire->identity.size = zmq_msg_size(identity);
 		if (wire->identity.size > sizeof(wire->identity.bytes))
-			return WIRE_MALFORMED;
+			return malformed(wire, "an identity that is too long");
 		memcpy(wire->identity.bytes, zmq_msg_data(identity), wire->identity.size);
 	}
-	if (zmq_msg_size(head) > ENVELOPE_MAX_BYTES ||
-	    codec_unpack(RECORD_OF(envelope), zmq_msg_data(head), zmq_msg_size(head), &wire->arena,
-			 &wire->envelope, NULL) < 0)
-		return WIRE_MALFORMED;
-	(void)zmq_msg_move(&wire->body, &frames[count - 1]);
-	return WIRE_MESSAGE;
+	if (zmq_msg_size(head) > ENVELOPE_MAX_BYTES)
+		return malformed(wire, "the envelope is over 2048 bytes");
+	rc = codec_unpack(RECORD_OF(envelope), zmq_msg_data(head), zmq_msg_size(head), &wire->arena,
+			  &wire->envelope, &wire->problem);
+	if (rc == 0 && count == (router ? 3u : 2u)) {
+		(void)zmq_msg_move(&wire->body, &frames[count - 1]);
+		return WIRE_MESSAGE;
+	}
+	parse_ref(head, wire);
+	if (rc == 0)
+		return malformed(wire, "a message is two frames: an envelope and a body");
+	return WIRE_MALFORMED;
 }
 
 int wire_receive(void *socket, bool router, struct wire *wire)
@@ -66,6 +89,7 @@ int wire_receive(void *socket, bool router, struct wire *wire)
 		(void)zmq_msg_init(&frames[i]);
 	wire->identity.size = 0;
 	wire->envelope = (struct envelope){0};
+	wire->problem = (struct codec_problem){0};
 	(void)zmq_msg_init(&wire->body);
 	arena_init(&wire->arena, ENVELOPE_ARENA_BYTES);
 	count = receive_frames(socket, frames);

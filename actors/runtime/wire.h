@@ -17,15 +17,16 @@ struct wire_identity {
 /* A received message; release it with wire_release(). The envelope's texts live in arena. */
 struct wire {
 	struct wire_identity identity;
-	struct envelope envelope;
+	struct envelope envelope; /* malformed: only its ref, 0 where that could not be read */
 	zmq_msg_t body;
 	struct arena arena;
+	struct codec_problem problem; /* malformed: why */
 };
 
 enum { WIRE_NOTHING = 0, WIRE_MESSAGE = 1, WIRE_MALFORMED = -1 };
 
 /* Takes one message off the socket without waiting. Only after WIRE_MESSAGE is there something to
- * release. */
+ * release; after WIRE_MALFORMED identity, envelope.ref and problem tell whom to answer what. */
 int wire_receive(void *socket, bool router, struct wire *wire);
 void wire_release(struct wire *wire);
 

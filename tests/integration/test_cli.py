@@ -75,6 +75,29 @@ def test_one_caller_has_its_share_of_the_door_and_no_more(door):
     greedy.close()
 
 
+ENVELOPE = {"v": 1, "kind": "call", "ref": 7, "method": "schedules.list"}
+EMPTY = msgpack.packb({})
+
+
+@pytest.mark.parametrize("frames, field", [
+    ([{**ENVELOPE, "v": 2}, EMPTY], "v"), ([{**ENVELOPE, "kind": "question"}, EMPTY], "kind"),
+    ([{**ENVELOPE, "ttl_ms": -1}, EMPTY], "ttl_ms"), ([{**ENVELOPE, "trace": 5}, EMPTY], "trace"),
+    ([{"ref": 7}, EMPTY], "v"), ([ENVELOPE], None), ([ENVELOPE, EMPTY, EMPTY], None),
+    ([ENVELOPE, b""], "body"), ([ENVELOPE, msgpack.packb([1])], "body"),
+    ([ENVELOPE, b"\xc1" * 9], "body"), ([ENVELOPE, b"x" * (1 << 20) + b"x"], "body")])
+def test_a_visitor_hears_what_is_wrong_with_the_message(door, frames, field):
+    visitor = zmq.Context.instance().socket(zmq.DEALER)
+    visitor.linger = 0
+    visitor.connect(f"tcp://127.0.0.1:{(door.run_dir / 'zmq_port').read_text().strip()}")
+    visitor.send_multipart([msgpack.packb(frames[0]), *frames[1:]])
+    assert visitor.poll(20000)
+    head, body = map(msgpack.unpackb, visitor.recv_multipart())
+    assert (head["kind"], head["ref"]) == ("error", 7)
+    assert body["error"] in ("bad_request", "too_large") and body.get("field") == field
+    assert body["message"]
+    visitor.close()
+
+
 def test_output_that_cannot_be_written_is_an_error(door):
     door.telemetry.answers["tree.state"] = {"node": "n1", "version": "1", "uptime_ms": 0,
                                             "children": [CHILD]}

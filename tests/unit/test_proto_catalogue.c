@@ -175,7 +175,8 @@ static bool holds(const struct record *record, const struct record *sought)
 
 static bool is_used(const struct record *record)
 {
-	if (record == RECORD_OF(envelope) || record == RECORD_OF(failure))
+	if (record == RECORD_OF(envelope) || record == RECORD_OF(envelope_ref) ||
+	    record == RECORD_OF(failure))
 		return true;
 	for (int id = MSG_NONE + 1; id < MSG_COUNT; id++) {
 		const struct message *m = message_by_id((enum msg_id)id);
