@@ -11,8 +11,10 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "proto/codec.h"
 
-#define AGAIN_MS 2000 /* what cannot be taken now */
+#define AGAIN_MS    2000 /* what cannot be taken now */
+#define LIVES_MAX_S INT64_C(3153600000)
 
 /* --- sealed texts --- */
 
@@ -49,11 +51,25 @@ int sealed_pair_make(const struct hh_accounts *accounts, const char *user_id, co
 
 /* --- HH's words --- */
 
-const char *hh_token_words(const struct hh_judgement *judgement, const json_t *json)
+void hh_token_words(char words[HH_TOKEN_WORDS_SIZE], const struct hh_judgement *judgement,
+		    const json_t *json)
 {
-	const char *words = hh_text(json, "error_description");
+	const char *all = hh_text(json, "error_description");
 
-	return words[0] != '\0' ? words : judgement->why;
+	if (all[0] == '\0')
+		all = judgement->why;
+	(void)snprintf(words, HH_TOKEN_WORDS_SIZE, "%.*s",
+		       (int)utf8_prefix(all, HH_TOKEN_WORDS_CHARS), all);
+}
+
+struct opt_int hh_expires_in_s(const json_t *json)
+{
+	const json_t *given = json_object_get(json, "expires_in");
+	json_int_t seconds = json_integer_value(given);
+
+	if (!json_is_integer(given))
+		return (struct opt_int){0};
+	return OPT_INT_OF(seconds < 0 ? 0 : seconds > LIVES_MAX_S ? LIVES_MAX_S : seconds);
 }
 
 bool hh_token_dead(const struct hh_judgement *judgement, const json_t *json)
@@ -95,6 +111,24 @@ static void on_status(void *context, const struct hh_user_token *token)
 	actor_reply(call, &status);
 }
 
+/* A caller's own token: only HH knows whether it is any good. */
+static int ask_me(struct hh_accounts *accounts, struct actor_call *call,
+		  const struct acting *acting, hh_own_done_fn *done, void *context)
+{
+	static const struct hh_kind me_kind = {.name = "me"};
+	const struct hh_own_want want = {
+		.kind = &me_kind,
+		.call = call,
+		.acting = acting,
+		.purpose = HH_READING,
+		.path = "/me",
+		.done = done,
+		.context = context,
+	};
+
+	return hh_own_ask(accounts->work, &want);
+}
+
 static void on_me(void *context, const struct hh_own_result *result)
 {
 	struct actor_call *call = context;
@@ -105,31 +139,13 @@ static void on_me(void *context, const struct hh_own_result *result)
 		actor_reply(call, &(struct account_status){.connected = true});
 }
 
-/* A caller's own token: only HH knows. */
-static int ask_me(struct hh_accounts *accounts, struct actor_call *call,
-		  const struct acting *acting)
-{
-	static const struct hh_kind me_kind = {.name = "me"};
-	const struct hh_own_want want = {
-		.kind = &me_kind,
-		.call = call,
-		.acting = acting,
-		.purpose = HH_READING,
-		.path = "/me",
-		.done = on_me,
-		.context = call,
-	};
-
-	return hh_own_ask(accounts->work, &want);
-}
-
 void hh_account_status(struct hh_accounts *accounts, struct actor_call *call,
 		       const struct acting *acting)
 {
 	int rc;
 
 	if (acting->access_token != NULL)
-		rc = ask_me(accounts, call, acting);
+		rc = ask_me(accounts, call, acting, on_me, call);
 	else if (acting->user_id != NULL)
 		rc = hh_lookup_ask(accounts, acting->user_id, 0, on_status, call);
 	else
@@ -139,6 +155,16 @@ void hh_account_status(struct hh_accounts *accounts, struct actor_call *call,
 	else if (rc < 0)
 		actor_refuse_until(call, ERR_OVERLOADED, AGAIN_MS, "too many requests wait");
 }
+
+/* --- keeping a token that a caller brought --- */
+
+/* Nobody has looked at the token: it must not take the place of an account, and only HH can say that
+ * it is worth being one.  account? -> [ HH? -> store ] -> reply */
+struct keeping {
+	struct hh_accounts *accounts;
+	struct actor_call *call; /* in whose arena this is */
+	const struct acting *acting;
+};
 
 static void on_kept(struct actor *self, const struct actor_answer *answer, void *context)
 {
@@ -151,11 +177,51 @@ static void on_kept(struct actor *self, const struct actor_answer *answer, void 
 		actor_reply(call, &(struct empty){0});
 }
 
+static void keep(const struct keeping *k)
+{
+	struct account_put request = {.user_id = k->acting->user_id, .unless_works = true};
+	struct sealed_pair pair;
+
+	if (sealed_pair_make(k->accounts, request.user_id, k->acting->access_token, "", &pair) <
+	    0) {
+		actor_refuse_until(k->call, ERR_OVERLOADED, AGAIN_MS, "out of memory");
+		return;
+	}
+	request.access_token = pair.access;
+	request.key_id = k->accounts->keys.keys[0].id;
+	if (actor_call(k->accounts->self, MSG_STORE_ACCOUNT_PUT, &request, 0, on_kept, k->call) < 0)
+		actor_refuse_until(k->call, ERR_OVERLOADED, AGAIN_MS, "too many calls wait");
+	sealed_pair_free(&pair);
+}
+
+static void on_worth(void *context, const struct hh_own_result *result)
+{
+	const struct keeping *k = context;
+
+	if (result->failure != NULL)
+		actor_refuse_with(k->call, result->failure);
+	else
+		keep(k);
+}
+
+static void on_account(void *context, const struct hh_user_token *token)
+{
+	struct keeping *k = context;
+	int rc;
+
+	if (token->error != ERR_HH_LOGIN_REQUIRED) { /* there is one, and it will do in a while */
+		actor_reply(k->call, &(struct empty){0});
+		return;
+	}
+	rc = ask_me(k->accounts, k->call, k->acting, on_worth, k);
+	if (rc < 0)
+		hh_own_refuse_call(k->call, rc);
+}
+
 void hh_account_keep(struct hh_accounts *accounts, struct actor_call *call,
 		     const struct acting *acting)
 {
-	struct account_put request = {.user_id = acting->user_id, .unless_works = true};
-	struct sealed_pair pair;
+	struct keeping *k;
 
 	if (!hh_accounts_ready(accounts, call))
 		return;
@@ -164,15 +230,11 @@ void hh_account_keep(struct hh_accounts *accounts, struct actor_call *call,
 			     acting->user_id == NULL ? "user_id" : "access_token", "is missing");
 		return;
 	}
-	if (sealed_pair_make(accounts, acting->user_id, acting->access_token, "", &pair) < 0) {
-		actor_refuse_until(call, ERR_OVERLOADED, AGAIN_MS, "out of memory");
-		return;
-	}
-	request.access_token = pair.access;
-	request.key_id = accounts->keys.keys[0].id;
-	if (actor_call(accounts->self, MSG_STORE_ACCOUNT_PUT, &request, 0, on_kept, call) < 0)
-		actor_refuse_until(call, ERR_OVERLOADED, AGAIN_MS, "too many calls wait");
-	sealed_pair_free(&pair);
+	k = arena_alloc(actor_call_arena(call), sizeof(*k));
+	if (k != NULL)
+		*k = (struct keeping){.accounts = accounts, .call = call, .acting = acting};
+	if (k == NULL || hh_lookup_ask(accounts, acting->user_id, 0, on_account, k) < 0)
+		actor_refuse_until(call, ERR_OVERLOADED, AGAIN_MS, "too many requests wait");
 }
 
 /* --- beginning and end --- */

@@ -81,8 +81,15 @@ void sealed_pair_free(struct sealed_pair *pair);
 #define HH_SEALED_NAME_SIZE 160
 const char *hh_sealed_name(char *buf, const char *kind, const char *id);
 
-/* HH's own words, or ours, for what it did not do. */
-const char *hh_token_words(const struct hh_judgement *judgement, const json_t *json);
+/* HH's own words, or ours, for what it did not do: their first 200 characters, in words. */
+#define HH_TOKEN_WORDS_CHARS 200
+#define HH_TOKEN_WORDS_SIZE  (4 * HH_TOKEN_WORDS_CHARS + 1)
+void hh_token_words(char words[HH_TOKEN_WORDS_SIZE], const struct hh_judgement *judgement,
+		    const json_t *json);
+
+/* How long HH says that a new access token lives, in seconds, at most 100 years. Not set: it does not say, which
+ * it need not (RFC 6749, 5.1). */
+struct opt_int hh_expires_in_s(const json_t *json);
 
 /* HH will never take this code or refresh token. */
 bool hh_token_dead(const struct hh_judgement *judgement, const json_t *json);

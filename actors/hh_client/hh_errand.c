@@ -21,6 +21,7 @@ struct hh_errand {
 	hh_errand_done_fn *done;
 	void *context;
 	int attempts;
+	int64_t until_ms;
 	bool waits; /* for its turn */
 	bool written;
 	struct actor_timer *rest;
@@ -81,8 +82,12 @@ int hh_errand_send(struct hh_work *work, char *form, hh_errand_done_fn *done, vo
 		seal_free(&form);
 		return hh_is_away(work) ? -EAGAIN : -ENOMEM;
 	}
-	*errand = (struct hh_errand){
-		.work = work, .form = form, .done = done, .context = context, .waits = true};
+	*errand = (struct hh_errand){.work = work,
+				     .form = form,
+				     .done = done,
+				     .context = context,
+				     .waits = true,
+				     .until_ms = clock_mono_ms() + HH_ERRAND_LIVES_MS};
 	while (*end != NULL)
 		end = &(*end)->next;
 	*end = errand;
@@ -118,6 +123,8 @@ static bool try_again(struct hh_errand *errand)
 		return false;
 	if (hh_work_pause_ms(errand->work) > wait_ms)
 		wait_ms = hh_work_pause_ms(errand->work);
+	if (clock_mono_ms() + wait_ms >= errand->until_ms)
+		return false;
 	errand->rest = actor_timer_start(errand->work->self, wait_ms, 0, on_rested, errand);
 	return errand->rest != NULL;
 }
@@ -160,6 +167,8 @@ static void on_written(void *context)
 void hh_errand_launch(struct hh_work *work)
 {
 	const struct hh_judgement no_memory = {.verdict = HH_TRY_AGAIN, .why = "out of memory"};
+	const struct hh_judgement too_late = {.verdict = HH_TRY_AGAIN,
+					      .why = "HH was not asked in time"};
 	struct hh_errand *errand = work->errands;
 	char buf[2100];
 	struct hh_http_request http = {
@@ -167,9 +176,17 @@ void hh_errand_launch(struct hh_work *work)
 		.timeout_ms = TIMEOUT_MS,
 		.once = true,
 	};
+	int64_t left_ms;
 
 	while (!errand->waits)
 		errand = errand->next;
+	left_ms = errand->until_ms - clock_mono_ms();
+	if (left_ms <= 0) {
+		finish(errand, &too_late, NULL);
+		return;
+	}
+	if (left_ms < http.timeout_ms)
+		http.timeout_ms = (long)left_ms;
 	http.form = errand->form;
 	errand->waits = false;
 	errand->written = false;

@@ -9,6 +9,11 @@
 
 #include "actors/hh_client/hh_work.h"
 
+/* So long an errand lives at most, its turn in the pace and its attempts included; the last attempt ends
+ * then. Who has the right to use up a code or a refresh token has it longer. */
+#define HH_ERRAND_LIVES_MS 45000
+#define HH_RIGHT_TTL_MS	   (HH_ERRAND_LIVES_MS + 15000)
+
 /* What HH said, exactly once. json is NULL where it said nothing that can be read. */
 typedef void hh_errand_done_fn(void *context, const struct hh_judgement *judgement,
 			       const json_t *json);

@@ -14,7 +14,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-#define RIGHT_TTL_MS  60000
 #define BUSY_MS	      100
 #define SAVE_AGAIN_MS 500
 #define AGAIN_MS      2000
@@ -35,8 +34,8 @@ struct login {
 	char *plain;  /* what the caller is told, as JSON */
 	char *sealed; /* the same */
 	struct sealed_pair pair;
-	int64_t expires_in_s;
-	char error[256];
+	struct opt_int expires_in_s;
+	char error[HH_TOKEN_WORDS_SIZE];
 };
 
 static void begin(struct actor *self, void *context);
@@ -87,7 +86,8 @@ static void refuse(struct login *login, enum msg_error error, const char *why)
 	if (error == ERR_UNAVAILABLE || error == ERR_OVERLOADED)
 		actor_refuse_until(login->call, error, AGAIN_MS, "%s", why);
 	else
-		actor_refuse(login->call, error, NULL, "%s", why);
+		actor_refuse(login->call, error, error == ERR_FORBIDDEN ? "state" : NULL, "%s",
+			     why);
 	login_free(login);
 }
 
@@ -147,7 +147,7 @@ static void save(struct actor *self, void *context)
 		.access_token = login->pair.access,
 		.refresh_token = login->pair.refresh,
 		.key_id = key_id,
-		.expires_in_s = OPT_INT_OF(login->expires_in_s),
+		.expires_in_s = login->expires_in_s,
 	};
 	const struct exchange_end request = {
 		.key_hash = login->key_hash,
@@ -193,8 +193,8 @@ static char *answer_of(const struct login *login, const json_t *json)
 	json_t *answer = json_pack("{s:I}", "connected_ms", (json_int_t)now_ms);
 	char *text;
 
-	if (login->expires_in_s > 0)
-		(void)clock_iso8601(now_ms + login->expires_in_s * 1000, when);
+	if (login->expires_in_s.set)
+		(void)clock_iso8601(now_ms + login->expires_in_s.value * 1000, when);
 	if (!kept && (json_object_set_new(answer, "access_token",
 					  json_string(hh_text(json, "access_token"))) < 0 ||
 		      json_object_set_new(answer, "refresh_token",
@@ -214,9 +214,7 @@ static void keep_answer(struct login *login, const json_t *json)
 	const char *user = login->connect == NULL ? NULL : login->connect->session_id;
 	char name[HH_SEALED_NAME_SIZE];
 
-	login->expires_in_s = json_integer_value(json_object_get(json, "expires_in"));
-	if (login->expires_in_s < 0)
-		login->expires_in_s = 0;
+	login->expires_in_s = hh_expires_in_s(json);
 	login->plain = answer_of(login, json);
 	if (login->plain == NULL ||
 	    seal_close(&accounts->keys.keys[0], hh_sealed_name(name, "exchange", login->key_hash),
@@ -230,8 +228,9 @@ static void keep_answer(struct login *login, const json_t *json)
 static void on_answer(void *context, const struct hh_judgement *judgement, const json_t *json)
 {
 	struct login *login = context;
-	const char *words = hh_token_words(judgement, json);
+	char words[HH_TOKEN_WORDS_SIZE];
 
+	hh_token_words(words, judgement, json);
 	if (judgement->verdict == HH_DONE && hh_text(json, "access_token")[0] != '\0') {
 		keep_answer(login, json);
 	} else if (hh_token_dead(judgement, json)) {
@@ -343,7 +342,7 @@ static void begin(struct actor *self, void *context)
 		.key_hash = login->key_hash,
 		.kind = connect == NULL ? "refresh" : "connect",
 		.node = login->accounts->node,
-		.ttl_ms = RIGHT_TTL_MS,
+		.ttl_ms = HH_RIGHT_TTL_MS,
 		.state_hash = login->state_hash[0] == '\0' ? NULL : login->state_hash,
 		.user_id = connect == NULL ? NULL : connect->session_id,
 		.trusted = connect == NULL || connect->trusted,

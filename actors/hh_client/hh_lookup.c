@@ -15,8 +15,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-#define RIGHT_TTL_MS  60000 /* longer than an errand lives */
-#define BUSY_MS	      100   /* somebody else refreshes: look again */
+#define BUSY_MS	      100 /* somebody else refreshes: look again */
 #define LOOKUP_MS     25000
 #define SAVE_AGAIN_MS 500
 #define AGAIN_MS      2000
@@ -42,7 +41,7 @@ struct lookup {
 	char account[HH_QUEUE_USER_SIZE]; /* "": there is none */
 	int64_t version;
 	char *access;
-	int64_t expires_in_s;
+	struct opt_int expires_in_s;
 	struct sealed_pair sealed;
 	bool unsettled;
 };
@@ -85,11 +84,11 @@ static void tell(struct lookup *lookup, const struct hh_user_token *token)
 	char user[HH_QUEUE_USER_SIZE];
 
 	memcpy(user, lookup->user, sizeof(user));
+	lookup->user[0] = '\0'; /* nobody joins this one any more */
 	lookup->askers = NULL;
 	for (; askers != NULL; askers = next) {
 		next = askers->next;
 		if (token->error == ERR_NONE && askers->not_version == token->version) {
-			lookup->user[0] = '\0'; /* nobody joins this one any more */
 			if (hh_lookup_ask(accounts, user, askers->not_version, askers->fn,
 					  askers->context) < 0)
 				askers->fn(askers->context, &not_now);
@@ -181,7 +180,8 @@ static void on_saved(struct actor *self, const struct actor_answer *answer, void
 		return;
 	}
 	token.version = now->version;
-	token.expires_ms = clock_wall_ms() + lookup->expires_in_s * 1000;
+	if (lookup->expires_in_s.set)
+		token.expires_ms = clock_wall_ms() + lookup->expires_in_s.value * 1000;
 	tell(lookup, &token);
 }
 
@@ -194,7 +194,7 @@ static void save(struct actor *self, void *context)
 		.access_token = lookup->sealed.access,
 		.refresh_token = lookup->sealed.refresh,
 		.key_id = lookup->accounts->keys.keys[0].id,
-		.expires_in_s = OPT_INT_OF(lookup->expires_in_s),
+		.expires_in_s = lookup->expires_in_s,
 	};
 
 	lookup->timer = NULL;
@@ -226,13 +226,15 @@ static int lose(struct hh_accounts *accounts, const char *user, int64_t version,
 
 /* --- HH --- */
 
-static void keep_new(struct lookup *lookup, const char *access, const char *refresh,
-		     int64_t expires_in_s)
+static void keep_new(struct lookup *lookup, const json_t *json)
 {
+	const char *access = hh_text(json, "access_token");
+
 	lookup->access = strdup(access);
-	lookup->expires_in_s = expires_in_s > 0 ? expires_in_s : 0;
-	if (lookup->access == NULL || sealed_pair_make(lookup->accounts, lookup->account, access,
-						       refresh, &lookup->sealed) < 0)
+	lookup->expires_in_s = hh_expires_in_s(json);
+	if (lookup->access == NULL ||
+	    sealed_pair_make(lookup->accounts, lookup->account, access,
+			     hh_text(json, "refresh_token"), &lookup->sealed) < 0)
 		fatal("account.no_memory", "a pair");
 	save(lookup->accounts->self, lookup);
 }
@@ -240,17 +242,17 @@ static void keep_new(struct lookup *lookup, const char *access, const char *refr
 static void on_refreshed(void *context, const struct hh_judgement *judgement, const json_t *json)
 {
 	struct lookup *lookup = context;
-	const char *access = hh_text(json, "access_token");
+	char words[HH_TOKEN_WORDS_SIZE];
 
-	if (judgement->verdict == HH_DONE && access[0] != '\0') {
-		keep_new(lookup, access, hh_text(json, "refresh_token"),
-			 json_integer_value(json_object_get(json, "expires_in")));
+	if (judgement->verdict == HH_DONE && hh_text(json, "access_token")[0] != '\0') {
+		keep_new(lookup, json);
 		return;
 	}
+	hh_token_words(words, judgement, json);
 	settle(lookup);
 	if (hh_token_dead(judgement, json)) {
-		if (lose(lookup->accounts, lookup->user, lookup->version,
-			 hh_token_words(judgement, json), on_lost, lookup) < 0)
+		if (lose(lookup->accounts, lookup->user, lookup->version, words, on_lost, lookup) <
+		    0)
 			tell_error(lookup, ERR_UNAVAILABLE, "too many calls wait", AGAIN_MS);
 		return;
 	}
@@ -262,7 +264,7 @@ static void on_refreshed(void *context, const struct hh_judgement *judgement, co
 		return;
 	}
 	release(lookup, false);
-	tell_error(lookup, ERR_UNAVAILABLE, hh_token_words(judgement, json), AGAIN_MS);
+	tell_error(lookup, ERR_UNAVAILABLE, words, AGAIN_MS);
 }
 
 static bool refreshed_here(const struct lookup *lookup, const char *account)
@@ -378,7 +380,7 @@ static void claim(struct actor *self, void *context)
 	const struct account_claim request = {
 		.user_id = lookup->user,
 		.node = lookup->accounts->node,
-		.ttl_ms = RIGHT_TTL_MS,
+		.ttl_ms = HH_RIGHT_TTL_MS,
 		.not_version = lookup->not_version,
 	};
 

@@ -158,6 +158,12 @@ struct hh_judgement hh_judge_own(const struct hh_reply *reply, enum hh_purpose p
 		return refused(error);
 	if (judge_standing(reply->json, &own))
 		return own;
+	/* HH names what is wrong with a token. A 401 that does not is a proxy's, or a bad moment. */
+	if (general.verdict == HH_BAD_TOKEN && !hh_names(reply->json, "oauth", NULL))
+		return (struct hh_judgement){.verdict = HH_TRY_AGAIN,
+					     .health = HH_ALIVE,
+					     .error = ERR_UNAVAILABLE,
+					     .why = "HH says 401, and not what is wrong"};
 	if (general.verdict == HH_BAD_TOKEN) {
 		own = refused(ERR_HH_LOGIN_REQUIRED);
 		own.verdict = HH_BAD_TOKEN;

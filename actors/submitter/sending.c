@@ -419,14 +419,6 @@ size_t sender_held(const struct sender *sender, struct application_lease *leases
 	return count;
 }
 
-bool sender_has(const struct sender *sender, const char *id)
-{
-	for (const struct sending *s = sender->first; s != NULL; s = s->next)
-		if (strcmp(s->work.id, id) == 0)
-			return true;
-	return false;
-}
-
 void sender_fini(struct sender *sender)
 {
 	batch_fini(&sender->notes);

@@ -40,9 +40,6 @@ void sender_take(struct sender *sender, const struct application_work *work);
 /* Writes what is held to leases, which has room for all. Texts are borrowed until the next turn. */
 size_t sender_held(const struct sender *sender, struct application_lease *leases);
 
-/* Whether the application is in flight here. */
-bool sender_has(const struct sender *sender, const char *id);
-
 void sender_fini(struct sender *sender);
 
 #endif

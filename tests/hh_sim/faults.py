@@ -280,6 +280,20 @@ async def _forbidden(request, handler, rule):
     return errors.error_response(errors.forbidden(), request)
 
 
+async def _without(request, handler, rule):
+    """The right answer, but for one field."""
+    response = await handler(request)
+    answer = json.loads(response.body)
+    answer.pop(rule["value"], None)
+    response.body = json.dumps(answer).encode()
+    return response
+
+
+async def _oauth_error(request, handler, rule):
+    """As the token endpoint refuses."""
+    return web.json_response({"error": rule["value"], "error_description": rule["description"]}, status=400)
+
+
 async def _refuse(request, handler, rule):
     error = errors.refusal(rule["status"], rule["type"], rule["value"], rule["description"])
     return errors.error_response(error, request)
@@ -324,7 +338,7 @@ KINDS = {
     "token_revoked": _token_error("token_revoked"), "bad_authorization": _token_error("bad_authorization"),
     "malformed": _malformed, "truncated": _truncated, "dribble": _dribble, "chunked": _chunked, "reset": _reset,
     "reset_after": _reset_after, "forbidden": _forbidden, "applicant_closed": _forbidden, "refuse": _refuse,
-    "huge": _huge, "empty": _empty, "hang": _hang,
+    "huge": _huge, "empty": _empty, "hang": _hang, "without": _without, "oauth_error": _oauth_error,
 }
 
 

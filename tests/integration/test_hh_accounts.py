@@ -291,6 +291,44 @@ def test_a_refresh_that_fails_is_tried_again(node, hh, database, kind):
     assert events(database, session) == []
 
 
+def test_a_401_that_names_no_reason_loses_no_account(node, hh, database):
+    session = new_id()
+    connect(node, session)
+    hh.fault("refuse", path="/resumes", status=401, type="proxy", value="busy", count=2)
+    assert "items" in node.call("resumes.list", user_id=session), "asked again"
+    hh.fault("refuse", path="/resumes", status=401, type="proxy", value="busy")
+    assert failure(node.ask("resumes.list", user_id=session)).code == "unavailable"
+    assert database.value("select login_required or stale from hh_tokens") is False
+    assert events(database, session) == []
+
+
+def test_a_pair_of_which_hh_does_not_say_how_long_it_lives_is_good_for_now(node, hh, database):
+    hh.fault("without", path="/token", value="expires_in")
+    session = new_id()
+    connect(node, session)
+    for _ in range(2):
+        assert database.value("select expires_at from hh_tokens") is None
+        assert node.call("accounts.status", user_id=session) == {"connected": True}
+        hh.control("tokens", {"action": "expire"})
+        assert "items" in node.call("resumes.list", user_id=session), "refreshed, as HH said that it must"
+    code, state = code_for(node)
+    tokens = node.call("accounts.connect", code=code, state=state)["tokens"]
+    assert "access_token" in tokens and "expires_at" not in tokens
+
+
+def test_hhs_words_are_cut_between_characters(node, hh, database):
+    hh.fault("oauth_error", path="/token", value="invalid_grant", description="Ж" * 5000, count=1)
+    code, state = code_for(node, session := new_id())
+    given = {"code": code, "state": state, "session_id": session}
+    assert failure(node.ask("accounts.connect", **given)).message == "Ж" * 200
+    assert failure(node.ask("accounts.connect", **given)).message == "Ж" * 200, "as it was kept"
+    connect(node, session)
+    expire(hh, database)
+    hh.fault("oauth_error", path="/token", value="invalid_grant", description="Я" * 5000, count=1)
+    assert failure(node.ask("resumes.list", user_id=session)).code == "hh_login_required"
+    assert database.value("select problem from hh_tokens") == "Я" * 200
+
+
 def test_an_account_that_is_not_there(node):
     assert failure(node.ask("accounts.status", user_id=new_id())).code == "hh_login_required"
 
@@ -303,6 +341,40 @@ def test_a_token_is_kept_unless_there_is_one_that_works(node, hh, database):
     node.call("accounts.keep", user_id=user, access_token="nonsense")
     assert "items" in node.call("resumes.list", user_id=user)
     assert in_clear(database) == []
+
+
+def test_a_token_that_hh_does_not_take_is_not_kept_and_tells_nobody_anything(node, database):
+    user = new_id()
+    error = failure(node.ask("accounts.keep", user_id=user, access_token="nonsense"))
+    assert error.code == "hh_login_required"
+    assert database.value("select count(*) from hh_tokens") == 0 and events(database, user) == []
+
+
+@pytest.mark.parametrize("whose", ["user", "session"])
+def test_a_token_that_came_along_displaces_no_account_that_can_be_refreshed(node, hh, database, whose):
+    user, session = new_id(), new_id()
+    database.rows("insert into users (id, email, password_hash) values (%s, %s, '')", user, f"{user}@mail.test")
+    database.rows("insert into sessions (session_id, user_id, token, expires_at)"
+                  " values (%s, %s, 't', now() + interval '1 day')", session, user)
+    connect(node, session if whose == "session" else user)
+    version = database.value("select version from hh_tokens")
+    expire(hh, database)
+    stranger = hh.control("tokens", {"action": "create", "user_id": "77"})["access_token"]
+    for token in stranger, "nonsense":
+        node.call("accounts.keep", user_id=user, access_token=token)
+    kept, = database.rows("select user_id, refresh_token is not null, login_required, version >= %s"
+                          " from hh_tokens", version)
+    assert kept == (session if whose == "session" else user, True, False, True)
+    assert events(database, user) == events(database, session) == []
+
+
+def test_a_token_that_came_along_takes_the_place_of_a_lost_account(node, hh, database):
+    user = new_id()
+    connect(node, user)
+    database.rows("update hh_tokens set login_required = true, problem = 'lost'")
+    made = hh.control("tokens", {"action": "create", "user_id": "77"})
+    node.call("accounts.keep", user_id=user, access_token=made["access_token"])
+    assert node.call("accounts.status", user_id=user)["connected"]
 
 
 def test_a_session_and_its_user_are_one_account(node, database):
