@@ -24,7 +24,7 @@ static const struct child_spec children[] = {
 	{ "broadcaster", "broadcaster", RESTART_PERMANENT, 5000, 30000, 2500,	   2048, false, .secrets = { "ORCHESTRATOR_SECRET", "SECRET_KEY_BASE" }, .zygote = true },
 	{ "fetchers",	 NULL,		RESTART_PERMANENT,
 	  .template = &fetcher, .max_restarts = 5, .period_ms = 60000, .max_failed_starts = 10,
-	  .max_children = 1000, .max_starting = 32 },
+	  .max_children = 1000, .max_starting = 8 },
 	{ "scheduler",	 "scheduler",	RESTART_PERMANENT, 5000, 30000, 2500,	   512,	true,  .secrets = { NULL }, .zygote = true },
 	{ "submitter",	 "submitter",	RESTART_PERMANENT, 5000, 30000, 2500,	   512,	false, .secrets = { NULL }, .zygote = true },
 	{ "door",	 "door",	RESTART_PERMANENT, 5000, 30000, 2500,	   512,	false, .secrets = { NULL }, .zygote = true },

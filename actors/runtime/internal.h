@@ -11,6 +11,7 @@
  *   fatal.c    what a fatal signal adds to that: a backtrace
  *   sandbox_*  rights that are given up
  *   zygote.c   the program as a zygote: linked, and copied for each birth
+ *   prefault.c ... with the pages that a copy will need
  */
 #ifndef ACTORS_RUNTIME_INTERNAL_H
 #define ACTORS_RUNTIME_INTERNAL_H

@@ -2,7 +2,8 @@
  *
  * What makes a start slow is the linking of some twenty libraries; a copy of a process that has done it
  * is there at once, and shares the pages that the linker wrote. Nothing else is done here ahead of a
- * birth: no thread, no socket, no file, no random number may be shared by two actors.
+ * birth: no thread, no socket, no file, no random number may be shared by two actors. A birth is
+ * rehearsed, but by a copy that ends with it: to see which pages the others will need.
  */
 #include <errno.h>
 #include <execinfo.h>
@@ -17,6 +18,7 @@
 #include <unistd.h>
 
 #include "actors/runtime/internal.h"
+#include "actors/runtime/prefault.h"
 
 struct zygote {
 	pid_t supervisor;
@@ -105,6 +107,32 @@ static void become(const struct zygote *z, const struct control_packet *packet, 
 	(void)snprintf(z->title, z->title_size, "%s", packet->name);
 }
 
+/* A question and its answer between two sockets, nearly as an actor and its caller have them. Whatever
+ * fails ends the rehearsal. The socket has no file, and what it may hear from others is not looked at. */
+static void rehearse(void)
+{
+	const int wait_ms = 1000;
+	void *context = zmq_ctx_new();
+	void *ends[] = {zmq_socket(context, ZMQ_ROUTER), zmq_socket(context, ZMQ_DEALER)};
+	char endpoint[64];
+	char bytes[256];
+	int size;
+
+	(void)snprintf(endpoint, sizeof(endpoint), "ipc://@ugtj-zygote-%d", (int)getpid());
+	for (size_t i = 0; i < 2; i++)
+		if (zmq_setsockopt(ends[i], ZMQ_RCVTIMEO, &wait_ms, sizeof(wait_ms)) < 0 ||
+		    zmq_setsockopt(ends[i], ZMQ_SNDTIMEO, &wait_ms, sizeof(wait_ms)) < 0)
+			return;
+	if (zmq_bind(ends[0], endpoint) < 0 || zmq_connect(ends[1], endpoint) < 0 ||
+	    zmq_send(ends[1], "?", 1, 0) < 0)
+		return;
+	size = zmq_recv(ends[0], bytes, sizeof(bytes), 0); /* who asks */
+	if (size > 0 && zmq_recv(ends[0], bytes + size, 1, 0) >= 0 &&
+	    zmq_send(ends[0], bytes, (size_t)size, ZMQ_SNDMORE) >= 0 &&
+	    zmq_send(ends[0], "!", 1, 0) >= 0)
+		(void)zmq_recv(ends[1], bytes, sizeof(bytes), 0);
+}
+
 /* What a process does once, and its copies need not do again. A context of ZeroMQ without sockets has no
  * threads; that it is there keeps the libraries below it set up (one reads /etc/protocols). */
 static void warm_up(const struct actor_spec *spec)
@@ -117,6 +145,7 @@ static void warm_up(const struct actor_spec *spec)
 	if (context == NULL)
 		_exit(EXIT_FAILURE);
 	sandbox_prepare(spec);
+	prefault_learn(rehearse);
 }
 
 void zygote_serve(const struct actor_spec *spec, int argc, char **argv)
@@ -135,6 +164,7 @@ void zygote_serve(const struct actor_spec *spec, int argc, char **argv)
 		receive_birth(&packet, fds);
 		pid = fork_for_parent();
 		if (pid == 0) {
+			prefault();
 			become(&z, &packet, fds);
 			return;
 		}
