@@ -20,8 +20,9 @@
 
 #include "base/log.h"
 
-/* A fork takes a millisecond or two; meanwhile we wait, as for an exec. */
-#define BIRTH_WAIT_MS 250
+/* A fork takes a millisecond or two; meanwhile we wait, as for an exec. On a busy machine the zygote's
+ * turn may come late, and to give it up then would make the machine busier. */
+#define BIRTH_WAIT_MS 1000
 
 struct zygote {
 	const struct child_spec *spec;
