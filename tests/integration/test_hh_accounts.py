@@ -329,6 +329,12 @@ def test_hhs_words_are_cut_between_characters(node, hh, database):
     assert database.value("select problem from hh_tokens") == "Я" * 200
 
 
+def test_who_asks_while_the_one_before_is_answered_is_answered_too(node):
+    user = new_id()
+    calls = [node.ask("resumes.ensure", user_id=user, customized_cv='{"hh_resume_id": "abc"}') for _ in range(3)]
+    assert {failure(call).code for call in calls} == {"hh_login_required"}, "a user's come one after the other"
+
+
 def test_an_account_that_is_not_there(node):
     assert failure(node.ask("accounts.status", user_id=new_id())).code == "hh_login_required"
 
