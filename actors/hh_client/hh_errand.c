@@ -10,7 +10,6 @@
 #include "base/log.h"
 #include "base/seal.h"
 
-#define TIMEOUT_MS   10000
 #define ATTEMPTS_MAX 3
 #define PAUSE_MAX_MS 5000
 
@@ -25,6 +24,7 @@ struct hh_errand {
 	bool waits; /* for its turn */
 	bool written;
 	struct actor_timer *rest;
+	struct actor_timer *late; /* no attempt begins after that */
 };
 
 static void errand_free(struct hh_errand *errand)
@@ -35,6 +35,7 @@ static void errand_free(struct hh_errand *errand)
 		link = &(*link)->next;
 	*link = errand->next;
 	actor_timer_stop(&errand->rest);
+	actor_timer_stop(&errand->late);
 	seal_free(&errand->form);
 	free(errand);
 }
@@ -71,6 +72,41 @@ static bool hh_is_away(const struct hh_work *work)
 	       hh_work_pause_ms(work) > PAUSE_MAX_MS;
 }
 
+static bool too_late(const struct hh_errand *errand, int64_t begins_ms)
+{
+	return begins_ms + HH_ERRAND_TIMEOUT_MS > errand->until_ms;
+}
+
+static void finish(struct hh_errand *errand, const struct hh_judgement *judgement,
+		   const json_t *json)
+{
+	hh_errand_done_fn *done = errand->done;
+	void *context = errand->context;
+
+	errand_free(errand);
+	done(context, judgement, json);
+}
+
+static void finish_unasked(struct hh_errand *errand)
+{
+	const struct hh_judgement judgement = {.verdict = HH_TRY_AGAIN,
+					       .error = ERR_UNAVAILABLE,
+					       .why = "HH was not asked in time"};
+
+	finish(errand, &judgement, NULL);
+}
+
+/* It has waited for its turn all the time. An attempt that is under way ends by itself. */
+static void on_late(struct actor *self, void *context)
+{
+	struct hh_errand *errand = context;
+
+	(void)self;
+	errand->late = NULL;
+	if (errand->waits || errand->rest != NULL)
+		finish_unasked(errand);
+}
+
 int hh_errand_send(struct hh_work *work, char *form, hh_errand_done_fn *done, void *context)
 {
 	struct hh_errand *errand = NULL;
@@ -91,6 +127,12 @@ int hh_errand_send(struct hh_work *work, char *form, hh_errand_done_fn *done, vo
 	while (*end != NULL)
 		end = &(*end)->next;
 	*end = errand;
+	errand->late = actor_timer_start(work->self, HH_ERRAND_LIVES_MS - HH_ERRAND_TIMEOUT_MS, 0,
+					 on_late, errand);
+	if (errand->late == NULL) {
+		errand_free(errand);
+		return -ENOMEM;
+	}
 	hh_work_pump_soon(work);
 	return 0;
 }
@@ -123,20 +165,10 @@ static bool try_again(struct hh_errand *errand)
 		return false;
 	if (hh_work_pause_ms(errand->work) > wait_ms)
 		wait_ms = hh_work_pause_ms(errand->work);
-	if (clock_mono_ms() + wait_ms >= errand->until_ms)
+	if (too_late(errand, clock_mono_ms() + wait_ms))
 		return false;
 	errand->rest = actor_timer_start(errand->work->self, wait_ms, 0, on_rested, errand);
 	return errand->rest != NULL;
-}
-
-static void finish(struct hh_errand *errand, const struct hh_judgement *judgement,
-		   const json_t *json)
-{
-	hh_errand_done_fn *done = errand->done;
-	void *context = errand->context;
-
-	errand_free(errand);
-	done(context, judgement, json);
 }
 
 static void on_answer(void *context, const struct hh_http_response *response)
@@ -167,26 +199,20 @@ static void on_written(void *context)
 void hh_errand_launch(struct hh_work *work)
 {
 	const struct hh_judgement no_memory = {.verdict = HH_TRY_AGAIN, .why = "out of memory"};
-	const struct hh_judgement too_late = {.verdict = HH_TRY_AGAIN,
-					      .why = "HH was not asked in time"};
 	struct hh_errand *errand = work->errands;
 	char buf[2100];
 	struct hh_http_request http = {
 		.url = hh_token_url(buf, sizeof(buf)),
-		.timeout_ms = TIMEOUT_MS,
+		.timeout_ms = HH_ERRAND_TIMEOUT_MS,
 		.once = true,
 	};
-	int64_t left_ms;
 
 	while (!errand->waits)
 		errand = errand->next;
-	left_ms = errand->until_ms - clock_mono_ms();
-	if (left_ms <= 0) {
-		finish(errand, &too_late, NULL);
+	if (too_late(errand, clock_mono_ms())) {
+		finish_unasked(errand);
 		return;
 	}
-	if (left_ms < http.timeout_ms)
-		http.timeout_ms = (long)left_ms;
 	http.form = errand->form;
 	errand->waits = false;
 	errand->written = false;

@@ -9,10 +9,15 @@
 
 #include "actors/hh_client/hh_work.h"
 
-/* So long an errand lives at most, its turn in the pace and its attempts included; the last attempt ends
- * then. Who has the right to use up a code or a refresh token has it longer. */
-#define HH_ERRAND_LIVES_MS 45000
-#define HH_RIGHT_TTL_MS	   (HH_ERRAND_LIVES_MS + 15000)
+/* So long an errand lives at most, its turn in the pace and its attempts included. No attempt begins
+ * that has not all of its time: HH would have used the token up, and nobody have heard the new one. */
+#define HH_ERRAND_LIVES_MS   45000
+#define HH_ERRAND_TIMEOUT_MS 10000 /* of an attempt */
+
+/* The store gives the right to use up a code or a refresh token. Who hears of it within this sends
+ * the errand, and the right is still there when that has ended, with some time to spare. */
+#define HH_RIGHT_ASKED_MS    10000
+#define HH_RIGHT_TTL_MS	     (HH_RIGHT_ASKED_MS + HH_ERRAND_LIVES_MS + 5000)
 
 /* What HH said, exactly once. json is NULL where it said nothing that can be read. */
 typedef void hh_errand_done_fn(void *context, const struct hh_judgement *judgement,

@@ -354,7 +354,8 @@ static void begin(struct actor *self, void *context)
 		return;
 	}
 	login->leads = true;
-	if (actor_call(self, MSG_STORE_EXCHANGE_BEGIN, &request, 0, on_begun, login) < 0)
+	if (actor_call(self, MSG_STORE_EXCHANGE_BEGIN, &request, HH_RIGHT_ASKED_MS, on_begun,
+		       login) < 0)
 		refuse(login, ERR_OVERLOADED, "too many calls wait");
 }
 

@@ -385,7 +385,8 @@ static void claim(struct actor *self, void *context)
 	};
 
 	lookup->timer = NULL;
-	if (actor_call(self, MSG_STORE_ACCOUNT_CLAIM, &request, 0, on_claimed, lookup) < 0)
+	if (actor_call(self, MSG_STORE_ACCOUNT_CLAIM, &request, HH_RIGHT_ASKED_MS, on_claimed,
+		       lookup) < 0)
 		later(lookup, BUSY_MS, claim);
 }
 
