@@ -129,13 +129,24 @@ static int ask_me(struct hh_accounts *accounts, struct actor_call *call,
 	return hh_own_ask(accounts->work, &want);
 }
 
+/* HH answers an application and an employer as well, who cannot apply. Refuses the call when it is not
+ * an applicant's. */
+static bool is_applicants(struct actor_call *call, const struct hh_own_result *result)
+{
+	if (result->failure != NULL)
+		actor_refuse_with(call, result->failure);
+	else if (!json_is_true(json_object_get(result->json, "is_applicant")))
+		actor_refuse(call, ERR_HH_LOGIN_REQUIRED, NULL, "the token is not an applicant's");
+	else
+		return true;
+	return false;
+}
+
 static void on_me(void *context, const struct hh_own_result *result)
 {
 	struct actor_call *call = context;
 
-	if (result->failure != NULL)
-		actor_refuse_with(call, result->failure);
-	else
+	if (is_applicants(call, result))
 		actor_reply(call, &(struct account_status){.connected = true});
 }
 
@@ -198,9 +209,7 @@ static void on_worth(void *context, const struct hh_own_result *result)
 {
 	const struct keeping *k = context;
 
-	if (result->failure != NULL)
-		actor_refuse_with(k->call, result->failure);
-	else
+	if (is_applicants(k->call, result))
 		keep(k);
 }
 

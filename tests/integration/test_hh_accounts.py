@@ -356,6 +356,14 @@ def test_a_token_that_hh_does_not_take_is_not_kept_and_tells_nobody_anything(nod
     assert database.value("select count(*) from hh_tokens") == 0 and events(database, user) == []
 
 
+def test_a_token_that_is_no_applicants_is_not_kept(node, hh, database):
+    user, of_app = new_id(), hh.control("tokens", {"kind": "app"})["access_token"]
+    assert failure(node.ask("accounts.status", access_token=of_app)).code == "hh_login_required"
+    error = failure(node.ask("accounts.keep", user_id=user, access_token=of_app))
+    assert error.code == "hh_login_required" and "applicant" in error.message
+    assert database.value("select count(*) from hh_tokens") == 0 and events(database, user) == []
+
+
 @pytest.mark.parametrize("whose", ["user", "session"])
 def test_a_token_that_came_along_displaces_no_account_that_can_be_refreshed(node, hh, database, whose):
     user, session = new_id(), new_id()
