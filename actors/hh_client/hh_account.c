@@ -15,6 +15,7 @@
 
 #define AGAIN_MS    2000 /* what cannot be taken now */
 #define LIVES_MAX_S INT64_C(3153600000)
+#define TOKEN_BYTES 4096 /* of the catalogue's tokens; sealed it is half as long again */
 
 /* --- sealed texts --- */
 
@@ -57,7 +58,7 @@ void hh_token_words(char words[HH_TOKEN_WORDS_SIZE], const struct hh_judgement *
 	const char *all = hh_text(json, "error_description");
 
 	if (all[0] == '\0')
-		all = judgement->why;
+		all = judgement->verdict == HH_DONE ? "HH's answer cannot be read" : judgement->why;
 	(void)snprintf(words, HH_TOKEN_WORDS_SIZE, "%.*s",
 		       (int)utf8_prefix(all, HH_TOKEN_WORDS_CHARS), all);
 }
@@ -70,6 +71,15 @@ struct opt_int hh_expires_in_s(const json_t *json)
 	if (!json_is_integer(given))
 		return (struct opt_int){0};
 	return OPT_INT_OF(seconds < 0 ? 0 : seconds > LIVES_MAX_S ? LIVES_MAX_S : seconds);
+}
+
+bool hh_token_given(const struct hh_judgement *judgement, const json_t *json)
+{
+	size_t access_len = strlen(hh_text(json, "access_token"));
+	size_t refresh_len = strlen(hh_text(json, "refresh_token"));
+
+	return judgement->verdict == HH_DONE && access_len > 0 && access_len <= TOKEN_BYTES &&
+	       refresh_len <= TOKEN_BYTES;
 }
 
 bool hh_token_dead(const struct hh_judgement *judgement, const json_t *json)

@@ -91,6 +91,9 @@ void hh_token_words(char words[HH_TOKEN_WORDS_SIZE], const struct hh_judgement *
  * it need not (RFC 6749, 5.1). */
 struct opt_int hh_expires_in_s(const json_t *json);
 
+/* Whether HH gave a pair, and one that the store takes: what does not fit would be saved for ever. */
+bool hh_token_given(const struct hh_judgement *judgement, const json_t *json);
+
 /* HH will never take this code or refresh token. */
 bool hh_token_dead(const struct hh_judgement *judgement, const json_t *json);
 

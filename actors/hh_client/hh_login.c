@@ -231,7 +231,7 @@ static void on_answer(void *context, const struct hh_judgement *judgement, const
 	char words[HH_TOKEN_WORDS_SIZE];
 
 	hh_token_words(words, judgement, json);
-	if (judgement->verdict == HH_DONE && hh_text(json, "access_token")[0] != '\0') {
+	if (hh_token_given(judgement, json)) {
 		keep_answer(login, json);
 	} else if (hh_token_dead(judgement, json)) {
 		(void)snprintf(login->error, sizeof(login->error), "%s", words);

@@ -244,7 +244,7 @@ static void on_refreshed(void *context, const struct hh_judgement *judgement, co
 	struct lookup *lookup = context;
 	char words[HH_TOKEN_WORDS_SIZE];
 
-	if (judgement->verdict == HH_DONE && hh_text(json, "access_token")[0] != '\0') {
+	if (hh_token_given(judgement, json)) {
 		keep_new(lookup, json);
 		return;
 	}

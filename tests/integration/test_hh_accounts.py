@@ -316,6 +316,19 @@ def test_a_pair_of_which_hh_does_not_say_how_long_it_lives_is_good_for_now(node,
     assert "access_token" in tokens and "expires_at" not in tokens
 
 
+@pytest.mark.parametrize("which", ["access_token", "refresh_token"])
+def test_a_token_that_is_too_long_is_no_token(node, hh, database, which):
+    hh.fault("lengthened", path="/token", value=which, count=1)
+    code, state = code_for(node, session := new_id())
+    failed = failure(node.ask("accounts.connect", code=code, state=state, session_id=session))
+    assert failed.code == "unavailable" and failed.message
+    connect(node, session)
+    expire(hh, database)
+    hh.fault("lengthened", path="/token", value=which, count=1)
+    assert failure(node.ask("accounts.status", user_id=session)).code == "unavailable"
+    assert failure(node.ask("accounts.status", user_id=session)).code == "hh_login_required"
+
+
 def test_hhs_words_are_cut_between_characters(node, hh, database):
     hh.fault("oauth_error", path="/token", value="invalid_grant", description="Ж" * 5000, count=1)
     code, state = code_for(node, session := new_id())
