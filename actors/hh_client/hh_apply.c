@@ -17,7 +17,7 @@ static const struct hh_kind apply_kind = {.name = "apply"};
 static const struct hh_kind applied_kind = {.name = "applied"};
 
 /* What is asked of HH; lives in its call's arena. */
-struct errand {
+struct applying {
 	struct hh_work *work;
 	struct actor_call *call;
 	struct acting acting;
@@ -44,7 +44,7 @@ static const json_t *find(const json_t *json, const char *vacancy_id)
 	return NULL;
 }
 
-static int ask_applied(struct errand *a, hh_own_done_fn *done)
+static int ask_applied(struct applying *a, hh_own_done_fn *done)
 {
 	const char *path =
 		arena_printf(actor_call_arena(a->call), "/negotiations?vacancy_id=%s&per_page=%d",
@@ -65,7 +65,7 @@ static int ask_applied(struct errand *a, hh_own_done_fn *done)
 
 static void on_found(void *context, const struct hh_own_result *result)
 {
-	struct errand *a = context;
+	struct applying *a = context;
 	const json_t *item;
 	struct hh_applied_answer answer = {0};
 
@@ -83,10 +83,10 @@ static void on_found(void *context, const struct hh_own_result *result)
 	actor_reply(a->call, &answer);
 }
 
-static struct errand *errand_new(struct hh_work *work, struct actor_call *call,
-				 struct acting acting, const char *vacancy_id)
+static struct applying *applying_new(struct hh_work *work, struct actor_call *call,
+				     struct acting acting, const char *vacancy_id)
 {
-	struct errand *a;
+	struct applying *a;
 
 	if (strspn(vacancy_id, "0123456789") != strlen(vacancy_id)) {
 		actor_refuse(call, ERR_VACANCY_NOT_FOUND, "vacancy_id", "HH's ids are digits");
@@ -106,7 +106,7 @@ static struct errand *errand_new(struct hh_work *work, struct actor_call *call,
 
 void hh_apply_find(struct hh_work *work, struct actor_call *call, const struct hh_applied *applied)
 {
-	struct errand *a = errand_new(
+	struct applying *a = applying_new(
 		work, call,
 		(struct acting){.user_id = applied->user_id, .access_token = applied->access_token},
 		applied->vacancy_id);
@@ -141,7 +141,7 @@ static void refuse(struct actor_call *call, const struct failure *failure, bool 
 	actor_refuse_with(call, &told);
 }
 
-static void applied(const struct errand *a, const char *id)
+static void applied(const struct applying *a, const char *id)
 {
 	const struct hh_apply_outcome outcome = {.negotiation_id = id};
 
@@ -149,7 +149,7 @@ static void applied(const struct errand *a, const char *id)
 }
 
 /* HH has the application: what is not known is its id, and hh.applied can find it. */
-static void refuse_unnamed(const struct errand *a)
+static void refuse_unnamed(const struct applying *a)
 {
 	const struct failure failure = {.error = error_code(ERR_UNAVAILABLE),
 					.message = "HH has the application, its id is not known"};
@@ -159,7 +159,7 @@ static void refuse_unnamed(const struct errand *a)
 
 static void on_named(void *context, const struct hh_own_result *result)
 {
-	struct errand *a = context;
+	struct applying *a = context;
 	const json_t *item = result->failure == NULL ? find(result->json, a->vacancy_id) : NULL;
 
 	if (item != NULL)
@@ -169,7 +169,7 @@ static void on_named(void *context, const struct hh_own_result *result)
 }
 
 /* The employer takes applications elsewhere only. */
-static void give_url(const struct errand *a, const char *url)
+static void give_url(const struct applying *a, const char *url)
 {
 	const struct hh_apply_outcome outcome = {.external_url = url};
 	const struct failure failure = {.error = error_code(ERR_HH_REFUSED),
@@ -185,7 +185,7 @@ static void give_url(const struct errand *a, const char *url)
 
 static void on_applied(void *context, const struct hh_own_result *result)
 {
-	struct errand *a = context;
+	struct applying *a = context;
 	const char *own_id = hh_text(result->json, "id");
 	char id[ID_SIZE];
 
@@ -208,7 +208,7 @@ static void on_applied(void *context, const struct hh_own_result *result)
 
 void hh_apply_send(struct hh_work *work, struct actor_call *call, const struct hh_apply *apply)
 {
-	struct errand *a = errand_new(
+	struct applying *a = applying_new(
 		work, call,
 		(struct acting){.user_id = apply->user_id, .access_token = apply->access_token},
 		apply->vacancy_id);

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "actors/hh_client/hh_account.h"
-#include "actors/hh_client/hh_errand.h"
+#include "actors/hh_client/hh_exchange.h"
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -252,10 +252,10 @@ static char *form_of(const struct login *login)
 	const char *redirect_uri = setting_text(HH_REDIRECT_URI);
 
 	if (login->connect == NULL)
-		return hh_errand_form((const char *const[]){"grant_type", "refresh_token",
-							    "refresh_token",
-							    login->refresh->refresh_token, NULL});
-	return hh_errand_form((const char *const[]){
+		return hh_exchange_form((const char *const[]){"grant_type", "refresh_token",
+							      "refresh_token",
+							      login->refresh->refresh_token, NULL});
+	return hh_exchange_form((const char *const[]){
 		"grant_type", "authorization_code", "client_id", setting_text(HH_CLIENT_ID),
 		"client_secret", setting_text(HH_CLIENT_SECRET), "code", login->connect->code,
 		redirect_uri == NULL ? NULL : "redirect_uri", redirect_uri, NULL});
@@ -265,7 +265,7 @@ static void ask_hh(struct login *login)
 {
 	struct hh_work *work = login->accounts->work;
 	char *form = form_of(login);
-	int rc = form == NULL ? -ENOMEM : hh_errand_send(work, form, on_answer, login);
+	int rc = form == NULL ? -ENOMEM : hh_exchange_send(work, form, on_answer, login);
 
 	if (rc < 0) {
 		give_back(login, ERR_UNAVAILABLE,
@@ -438,7 +438,7 @@ static struct page *make_page(struct actor_call *call, const char *state)
 	const char *redirect_uri = setting_text(HH_REDIRECT_URI);
 	struct arena *arena = actor_call_arena(call);
 	struct page *page = arena_alloc(arena, sizeof(*page));
-	char *query = hh_errand_form((const char *const[]){
+	char *query = hh_exchange_form((const char *const[]){
 		"response_type", "code", "client_id", setting_text(HH_CLIENT_ID), "state", state,
 		redirect_uri == NULL ? NULL : "redirect_uri", redirect_uri, NULL});
 

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "actors/hh_client/hh_errand.h"
+#include "actors/hh_client/hh_exchange.h"
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -285,8 +285,8 @@ static char *refresh_form(struct lookup *lookup, const char *sealed)
 	if (sealed != NULL && seal_ring_open(&lookup->accounts->keys,
 					     hh_sealed_name(name, "hh_refresh", lookup->account),
 					     sealed, &token, &len) == 0)
-		form = hh_errand_form((const char *const[]){"grant_type", "refresh_token",
-							    "refresh_token", token, NULL});
+		form = hh_exchange_form((const char *const[]){"grant_type", "refresh_token",
+							      "refresh_token", token, NULL});
 	seal_free(&token);
 	return form;
 }
@@ -317,7 +317,7 @@ static void refresh(struct lookup *lookup, const struct account *account)
 		unreadable(lookup, account);
 		return;
 	}
-	rc = hh_errand_send(work, form, on_refreshed, lookup);
+	rc = hh_exchange_send(work, form, on_refreshed, lookup);
 	if (rc < 0) {
 		release(lookup, false);
 		tell_error(lookup, ERR_UNAVAILABLE,

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "actors/hh_client/hh_errand.h"
+#include "actors/hh_client/hh_exchange.h"
 #include "actors/hh_client/hh_own.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -308,8 +308,8 @@ static bool pump_one(struct hh_work *work)
 	int64_t now_us = clock_mono_us();
 	int64_t circuit_ms = hh_breaker_wait_ms(&work->breaker, now_us / 1000);
 	int64_t ready_us = hh_pace_ready_us(&work->pace, now_us);
-	bool errand = hh_errand_waits(work);
-	bool fetch = errand || hh_token_wants_fetch(&work->token);
+	bool exchange = hh_exchange_waits(work);
+	bool fetch = exchange || hh_token_wants_fetch(&work->token);
 	bool token = hh_token_ready(&work->token);
 	struct hh_request *request;
 
@@ -329,8 +329,8 @@ static bool pump_one(struct hh_work *work)
 		pump_in(work, (ready_us - now_us + 999) / 1000);
 		return false;
 	}
-	if (errand) {
-		hh_errand_launch(work);
+	if (exchange) {
+		hh_exchange_launch(work);
 		return true;
 	}
 	if (fetch) {
@@ -474,7 +474,7 @@ void hh_work_fini(struct hh_work *work)
 	hh_http_close(&work->http);
 	while (work->requests != NULL)
 		hh_request_free(work->requests);
-	hh_errand_free_all(work);
+	hh_exchange_free_all(work);
 	actor_timer_stop(&work->pump);
 	actor_timer_stop(&work->sweep);
 	hh_token_fini(&work->token);

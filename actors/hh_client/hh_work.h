@@ -5,7 +5,7 @@
  *   hh_work.c      who waits in vain, whose turn it is, sending
  *   hh_answer.c    what HH's answers lead to
  *   hh_own.c       a user's own requests: one caller, the user's token
- *   hh_errand.c    a code or a refresh token, on its way to HH
+ *   hh_exchange.c  a code or a refresh token, on its way to HH
  *
  * A request belongs to nobody in particular: whoever asks for the same joins it. It lives while
  * somebody waits, its deadline is the latest of theirs, and each is answered when its own deadline
@@ -57,8 +57,8 @@ struct hh_waiter {
 	bool joined; /* another one asked first */
 };
 
-struct hh_own;	  /* of hh_own.h */
-struct hh_errand; /* of hh_errand.h */
+struct hh_own;	    /* of hh_own.h */
+struct hh_exchange; /* of hh_exchange.h */
 struct hh_user_tokens;
 
 struct hh_request {
@@ -94,7 +94,7 @@ struct hh_work {
 	struct hh_breaker breaker;
 	struct hh_token token;
 	const struct hh_user_tokens *tokens; /* of the users; NULL: none are kept */
-	struct hh_errand *errands;	     /* all; those that wait go before every request */
+	struct hh_exchange *exchanges;	     /* all; those that wait go before every request */
 	int unsettled;			     /* answers of HH that would be lost by stopping now */
 	struct hh_share share;
 	struct hh_request *requests; /* all */

@@ -1,4 +1,4 @@
-/* test_hh_errand.c - a code or a refresh token on its way to HH has ended before the right to send it
+/* test_hh_exchange.c - the exchange of a code or a refresh token has ended before the right to it
  * has, whatever HH and the pace do, and no attempt is cut short.
  */
 #include <setjmp.h>
@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "actors/hh_client/hh_errand.h"
+#include "actors/hh_client/hh_exchange.h"
 
 /* --- the clock, timers and libcurl, as the linker puts them in --- */
 
@@ -147,7 +147,7 @@ static void time_out(void)
 	http.done(http.context, &response);
 }
 
-/* --- an errand --- */
+/* --- an exchange --- */
 
 static struct hh_work work;
 static int told;
@@ -171,13 +171,13 @@ static int setup(void **state)
 	http.under_way = false;
 	hh_queue_init(&work.queue, 1, 1);
 	return hh_pace_init(&work.pace, 1000) < 0 ||
-	       hh_errand_send(&work, strdup("grant_type=refresh_token"), on_told, NULL) < 0;
+	       hh_exchange_send(&work, strdup("grant_type=refresh_token"), on_told, NULL) < 0;
 }
 
 static int teardown(void **state)
 {
 	(void)state;
-	hh_errand_free_all(&work);
+	hh_exchange_free_all(&work);
 	__wrap_actor_timer_stop(&work.pump);
 	hh_queue_fini(&work.queue);
 	hh_pace_fini(&work.pace);
@@ -187,9 +187,9 @@ static int teardown(void **state)
 static void ended_in_time(void)
 {
 	assert_int_equal(told, 1);
-	assert_null(work.errands);
-	assert_true(told_ms <= START_MS + HH_ERRAND_LIVES_MS);
-	assert_true(HH_ERRAND_LIVES_MS + HH_RIGHT_ASKED_MS < HH_RIGHT_TTL_MS);
+	assert_null(work.exchanges);
+	assert_true(told_ms <= START_MS + HH_EXCHANGE_LIVES_MS);
+	assert_true(HH_EXCHANGE_LIVES_MS + HH_RIGHT_ASKED_MS < HH_RIGHT_TTL_MS);
 }
 
 static void it_ends_before_the_right_where_hh_never_answers(void **state)
@@ -208,11 +208,11 @@ static void it_ends_before_the_right_where_hh_never_answers(void **state)
 static void an_attempt_that_begins_late_has_all_its_time(void **state)
 {
 	(void)state;
-	/* A 429 of somebody else's comes between the errand and its turn. */
+	/* A 429 of somebody else's comes between the exchange and its turn. */
 	hh_pace_slow_down(&work.pace, now_ms * 1000, 34000);
 	pass(34900);
 	assert_true(http.under_way);
-	assert_int_equal(http.timeout_ms, HH_ERRAND_TIMEOUT_MS);
+	assert_int_equal(http.timeout_ms, HH_EXCHANGE_TIMEOUT_MS);
 	time_out();
 	ended_in_time();
 }
@@ -221,7 +221,7 @@ static void one_that_gets_no_turn_in_time_is_not_sent(void **state)
 {
 	(void)state;
 	hh_pace_slow_down(&work.pace, now_ms * 1000, 3600000);
-	pass(HH_ERRAND_LIVES_MS);
+	pass(HH_EXCHANGE_LIVES_MS);
 	assert_false(http.under_way);
 	ended_in_time();
 	pass(3600000);
