@@ -291,6 +291,6 @@ void hh_accounts_fini(struct hh_accounts *accounts)
 {
 	hh_lookups_fini(accounts);
 	hh_logins_fini(accounts);
-	hh_keys_fini(accounts);
+	hh_key_rotation_fini(accounts);
 	seal_ring_wipe(&accounts->keys);
 }

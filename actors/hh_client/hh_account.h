@@ -1,9 +1,9 @@
 /* hh_account.h - the accounts of users at HH: their tokens, logins, and the keys that seal them.
  *
- *   hh_account.c   whether an account works, keeping one
- *   hh_lookup.c    tokens: found, refreshed, given; the users' hh_user_tokens
- *   hh_login.c     login pages, codes and refresh tokens that callers bring
- *   hh_keys.c      sealing everything anew with another key
+ *   hh_account.c        whether an account works, keeping one
+ *   hh_lookup.c         tokens: found, refreshed, given; the users' hh_user_tokens
+ *   hh_login.c          login pages, codes and refresh tokens that callers bring
+ *   hh_key_rotation.c   sealing everything anew with another key
  *
  * HH's rules: a refresh token works once, and only after the access token has expired, and a pair
  * that is lost takes the person. So the database says whose turn it is to refresh a pair, for all
@@ -53,7 +53,7 @@ void hh_login_connect(struct hh_accounts *accounts, struct actor_call *call,
 		      const struct account_connect *given);
 void hh_login_refresh(struct hh_accounts *accounts, struct actor_call *call,
 		      const struct account_refresh *given);
-void hh_keys_rotate(struct hh_accounts *accounts, struct actor_call *call);
+void hh_key_rotation_begin(struct hh_accounts *accounts, struct actor_call *call);
 
 /* --- between the files --- */
 
@@ -63,7 +63,7 @@ int hh_lookup_ask(void *keeper, const char *user_id, int64_t not_version, hh_use
 void hh_lookup_refused(void *keeper, const char *user_id, int64_t version, bool expired);
 void hh_lookups_fini(struct hh_accounts *accounts);
 void hh_logins_fini(struct hh_accounts *accounts);
-void hh_keys_fini(struct hh_accounts *accounts);
+void hh_key_rotation_fini(struct hh_accounts *accounts);
 
 /* A pair, sealed for the store under a user's name. */
 struct sealed_pair {

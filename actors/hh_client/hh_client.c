@@ -15,7 +15,7 @@
  *   hh_own                    the same on behalf of a user, with his token
  *   hh_resumes, hh_ensure, hh_apply   what is done for a user
  *   hh_token                  what searches are asked with
- *   hh_account, hh_login, hh_keys, hh_exchange   users' tokens, logins, keys
+ *   hh_account, hh_lookup, hh_login, hh_exchange, hh_key_rotation   users' tokens, logins, keys
  *   hh_http                   libcurl on the loop
  *   hh_queue, hh_pace         whose turn, and when            \
  *   hh_retry, hh_failure      what an answer means            |  pure: no clock, no socket of
@@ -275,7 +275,7 @@ static void on_keys_rotate(struct actor *self, struct actor_call *call, const vo
 	struct hh_client *client = actor_state(self);
 
 	(void)message;
-	hh_keys_rotate(&client->accounts, call);
+	hh_key_rotation_begin(&client->accounts, call);
 }
 
 static void on_hh_state(struct actor *self, struct actor_call *call, const void *message)
