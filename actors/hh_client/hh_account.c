@@ -123,10 +123,10 @@ static void on_status(void *context, const struct hh_user_token *token)
 
 /* A caller's own token: only HH knows whether it is any good. */
 static int ask_me(struct hh_accounts *accounts, struct actor_call *call,
-		  const struct acting *acting, hh_own_done_fn *done, void *context)
+		  const struct acting *acting, hh_personal_done_fn *done, void *context)
 {
 	static const struct hh_kind me_kind = {.name = "me"};
-	const struct hh_own_want want = {
+	const struct hh_personal_want want = {
 		.kind = &me_kind,
 		.call = call,
 		.acting = acting,
@@ -136,12 +136,12 @@ static int ask_me(struct hh_accounts *accounts, struct actor_call *call,
 		.context = context,
 	};
 
-	return hh_own_ask(accounts->work, &want);
+	return hh_personal_ask(accounts->work, &want);
 }
 
 /* HH answers an application and an employer as well, who cannot apply. Refuses the call when it is not
  * an applicant's. */
-static bool is_applicants(struct actor_call *call, const struct hh_own_result *result)
+static bool is_applicants(struct actor_call *call, const struct hh_personal_result *result)
 {
 	if (result->failure != NULL)
 		actor_refuse_with(call, result->failure);
@@ -152,7 +152,7 @@ static bool is_applicants(struct actor_call *call, const struct hh_own_result *r
 	return false;
 }
 
-static void on_me(void *context, const struct hh_own_result *result)
+static void on_me(void *context, const struct hh_personal_result *result)
 {
 	struct actor_call *call = context;
 
@@ -215,7 +215,7 @@ static void keep(const struct keeping *k)
 	sealed_pair_free(&pair);
 }
 
-static void on_worth(void *context, const struct hh_own_result *result)
+static void on_worth(void *context, const struct hh_personal_result *result)
 {
 	const struct keeping *k = context;
 
@@ -234,7 +234,7 @@ static void on_account(void *context, const struct hh_user_token *token)
 	}
 	rc = ask_me(k->accounts, k->call, k->acting, on_worth, k);
 	if (rc < 0)
-		hh_own_refuse_call(k->call, rc);
+		hh_personal_refuse_call(k->call, rc);
 }
 
 void hh_account_keep(struct hh_accounts *accounts, struct actor_call *call,

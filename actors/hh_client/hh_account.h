@@ -14,7 +14,7 @@
 #ifndef HH_CLIENT_HH_ACCOUNT_H
 #define HH_CLIENT_HH_ACCOUNT_H
 
-#include "actors/hh_client/hh_own.h"
+#include "actors/hh_client/hh_personal.h"
 #include "base/seal.h"
 
 struct lookup;

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 
 #include "actors/hh_client/hh_failure.h"
-#include "actors/hh_client/hh_own.h"
+#include "actors/hh_client/hh_personal.h"
 #include "actors/hh_client/hh_work.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -42,9 +42,10 @@ static bool decide_again(struct hh_request *request, const struct hh_waiter *wai
 {
 	const struct again *again = context;
 
-	if (request->attempts < ATTEMPTS_MAX && !(hh_own_once(request->own) && request->written) &&
+	if (request->attempts < ATTEMPTS_MAX &&
+	    !(hh_personal_once(request->personal) && request->written) &&
 	    actor_call_remaining_ms(waiter->call) > again->wait_ms &&
-	    !hh_work_in_vain(request->work, waiter->class, request->own != NULL,
+	    !hh_work_in_vain(request->work, waiter->class, request->personal != NULL,
 			     actor_call_remaining_ms(waiter->call), failure))
 		return false;
 	*failure = *again->failure;
@@ -127,9 +128,9 @@ static void other_token(struct hh_request *request, const struct hh_judgement *j
 static void give(struct hh_request *request, const struct hh_reply *reply, struct arena *arena,
 		 void *result)
 {
-	if (request->own != NULL) {
+	if (request->personal != NULL) {
 		request->waiters = NULL;
-		hh_own_give(request->own, reply);
+		hh_personal_give(request->personal, reply);
 		hh_request_free(request);
 		return;
 	}
@@ -177,11 +178,12 @@ static json_t *parse(const struct hh_http_response *response)
 static struct hh_judgement judge(struct hh_request *request, const struct hh_reply *reply,
 				 struct arena *arena, void **result)
 {
-	struct hh_judgement judgement =
-		request->own == NULL ? hh_judge(reply) : hh_own_judge(request->own, reply);
+	struct hh_judgement judgement = request->personal == NULL
+						? hh_judge(reply)
+						: hh_personal_judge(request->personal, reply);
 	int rc;
 
-	if (judgement.verdict != HH_DONE || request->waiters == NULL || request->own != NULL)
+	if (judgement.verdict != HH_DONE || request->waiters == NULL || request->personal != NULL)
 		return judgement;
 	*result = arena_alloc(arena, request->kind->reply_size);
 	rc = *result == NULL ? -ENOMEM : request->kind->read(request, reply->json, arena, *result);
@@ -210,9 +212,9 @@ static void act(struct hh_request *request, const struct hh_judgement *judgement
 		try_again(request, judgement, reply, arena);
 		break;
 	case HH_BAD_TOKEN:
-		if (request->own == NULL)
+		if (request->personal == NULL)
 			other_token(request, judgement, reply, arena);
-		else if (!hh_own_other_token(request, reply->json))
+		else if (!hh_personal_other_token(request, reply->json))
 			give_up(request, judgement, reply, arena);
 		break;
 	case HH_GIVE_UP:
@@ -236,8 +238,8 @@ void hh_answer_request(void *context, const struct hh_http_response *response)
 	arena_init(&arena, REPLY_BYTES);
 	if (!request->written)
 		hh_pace_untake(&work->pace);
-	if (request->own != NULL)
-		hh_own_answered(request, response->status);
+	if (request->personal != NULL)
+		hh_personal_answered(request, response->status);
 	judgement = judge(request, &reply, &arena, &result);
 	log_answer(request, &judgement, &reply, &arena);
 	heard(work, &judgement, reply.wait_ms);

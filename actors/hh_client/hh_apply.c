@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "actors/hh_client/hh_own.h"
+#include "actors/hh_client/hh_personal.h"
 #include "actors/hh_client/hh_words.h"
 #include "proto/codec.h"
 
@@ -44,7 +44,7 @@ static const json_t *find(const json_t *json, const char *vacancy_id)
 	return NULL;
 }
 
-static int ask_applied(struct applying *a, hh_own_done_fn *done)
+static int ask_applied(struct applying *a, hh_personal_done_fn *done)
 {
 	const char *path =
 		arena_printf(actor_call_arena(a->call), "/negotiations?vacancy_id=%s&per_page=%d",
@@ -52,18 +52,18 @@ static int ask_applied(struct applying *a, hh_own_done_fn *done)
 
 	if (path == NULL)
 		return -ENOMEM;
-	return hh_own_ask(a->work, &(struct hh_own_want){
-					   .kind = &applied_kind,
-					   .call = a->call,
-					   .acting = &a->acting,
-					   .purpose = HH_READING,
-					   .path = path,
-					   .done = done,
-					   .context = a,
-				   });
+	return hh_personal_ask(a->work, &(struct hh_personal_want){
+						.kind = &applied_kind,
+						.call = a->call,
+						.acting = &a->acting,
+						.purpose = HH_READING,
+						.path = path,
+						.done = done,
+						.context = a,
+					});
 }
 
-static void on_found(void *context, const struct hh_own_result *result)
+static void on_found(void *context, const struct hh_personal_result *result)
 {
 	struct applying *a = context;
 	const json_t *item;
@@ -94,7 +94,7 @@ static struct applying *applying_new(struct hh_work *work, struct actor_call *ca
 	}
 	a = arena_alloc(actor_call_arena(call), sizeof(*a));
 	if (a == NULL) {
-		hh_own_refuse_call(call, -ENOMEM);
+		hh_personal_refuse_call(call, -ENOMEM);
 		return NULL;
 	}
 	a->work = work;
@@ -113,7 +113,7 @@ void hh_apply_find(struct hh_work *work, struct actor_call *call, const struct h
 	int rc = a == NULL ? 0 : ask_applied(a, on_found);
 
 	if (rc < 0)
-		hh_own_refuse_call(call, rc);
+		hh_personal_refuse_call(call, rc);
 }
 
 /* --- applying --- */
@@ -157,7 +157,7 @@ static void refuse_unnamed(const struct applying *a)
 	refuse(a->call, &failure, true);
 }
 
-static void on_named(void *context, const struct hh_own_result *result)
+static void on_named(void *context, const struct hh_personal_result *result)
 {
 	struct applying *a = context;
 	const json_t *item = result->failure == NULL ? find(result->json, a->vacancy_id) : NULL;
@@ -183,7 +183,7 @@ static void give_url(const struct applying *a, const char *url)
 		actor_reply(a->call, &outcome);
 }
 
-static void on_applied(void *context, const struct hh_own_result *result)
+static void on_applied(void *context, const struct hh_personal_result *result)
 {
 	struct applying *a = context;
 	const char *own_id = hh_text(result->json, "id");
@@ -221,18 +221,18 @@ void hh_apply_send(struct hh_work *work, struct actor_call *call, const struct h
 	a->fields[1] = (struct hh_http_field){"resume_id", apply->resume_id};
 	if (letter)
 		a->fields[2] = (struct hh_http_field){"message", apply->message};
-	rc = hh_own_ask(work, &(struct hh_own_want){
-				      .kind = &apply_kind,
-				      .call = call,
-				      .acting = &a->acting,
-				      .purpose = HH_APPLYING,
-				      .method = HH_POST,
-				      .path = "/negotiations",
-				      .fields = a->fields,
-				      .once = true,
-				      .done = on_applied,
-				      .context = a,
-			      });
+	rc = hh_personal_ask(work, &(struct hh_personal_want){
+					   .kind = &apply_kind,
+					   .call = call,
+					   .acting = &a->acting,
+					   .purpose = HH_APPLYING,
+					   .method = HH_POST,
+					   .path = "/negotiations",
+					   .fields = a->fields,
+					   .once = true,
+					   .done = on_applied,
+					   .context = a,
+				   });
 	if (rc < 0)
-		hh_own_refuse_call(call, rc);
+		hh_personal_refuse_call(call, rc);
 }

@@ -12,7 +12,7 @@
  *
  *   hh_client.c               messages to requests
  *   hh_work, hh_request, hh_answer   a request's life: join, turn, send, judge, try again, answer
- *   hh_own                    the same on behalf of a user, with his token
+ *   hh_personal               the same on behalf of a user, with his token
  *   hh_resumes, hh_ensure, hh_apply   what is done for a user
  *   hh_token                  what searches are asked with
  *   hh_account, hh_lookup, hh_login, hh_exchange, hh_key_rotation   users' tokens, logins, keys
@@ -26,7 +26,7 @@
  *   hh_cv, hh_resume_body, hh_resume_life, hh_role, hh_words, hh_choice   a CV as a resume   /
  *
  * A new kind of request is a struct hh_kind and a handler here; one that needs a user's own token
- * is asked with hh_own_ask().
+ * is asked with hh_personal_ask().
  */
 #include <errno.h>
 #include <stdio.h>

@@ -4,11 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "actors/hh_client/hh_own.h"
+#include "actors/hh_client/hh_personal.h"
 #include "actors/hh_client/hh_work.h"
 
 struct hh_request *hh_request_new(struct hh_work *work, const struct hh_want *want,
-				  struct hh_own *own)
+				  struct hh_personal *personal)
 {
 	struct hh_request *request = calloc(1, sizeof(*request));
 
@@ -17,13 +17,13 @@ struct hh_request *hh_request_new(struct hh_work *work, const struct hh_want *wa
 	request->key = strdup(want->key);
 	request->flight.key = request->key;
 	if (request->key == NULL ||
-	    (own == NULL && hh_share_depart(&work->share, &request->flight) < 0)) {
+	    (personal == NULL && hh_share_depart(&work->share, &request->flight) < 0)) {
 		free(request->key);
 		free(request);
 		return NULL;
 	}
-	request->own = own;
-	request->entry.own = own != NULL;
+	request->personal = personal;
+	request->entry.personal = personal != NULL;
 	request->work = work;
 	request->kind = want->kind;
 	request->class = want->class;
@@ -43,9 +43,9 @@ void hh_request_free(struct hh_request *request)
 {
 	hh_queue_remove(&request->entry);
 	actor_timer_stop(&request->rest);
-	if (request->own == NULL)
+	if (request->personal == NULL)
 		hh_share_land(&request->work->share, &request->flight);
-	hh_own_free(&request->own);
+	hh_personal_free(&request->personal);
 	*request->link = request->next;
 	if (request->next != NULL)
 		request->next->link = request->link;
@@ -123,8 +123,8 @@ int hh_request_queue(struct hh_request *request, bool first)
 static void refuse(struct hh_request *request, struct actor_call *call,
 		   const struct failure *failure)
 {
-	if (request->own != NULL)
-		hh_own_refuse(request, failure);
+	if (request->personal != NULL)
+		hh_personal_refuse(request, failure);
 	else
 		actor_refuse_with(call, failure);
 }

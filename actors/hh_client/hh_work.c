@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "actors/hh_client/hh_exchange.h"
-#include "actors/hh_client/hh_own.h"
+#include "actors/hh_client/hh_personal.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/seal.h"
@@ -47,14 +47,14 @@ struct failure hh_work_failure(enum msg_error error, const char *message, int64_
 
 /* Whether there is no use in waiting for a turn. A scheduled search has patience: it waits for an
  * HH that is down, but not for a token that HH will not give. */
-bool hh_work_in_vain(const struct hh_work *work, enum hh_class class, bool own,
+bool hh_work_in_vain(const struct hh_work *work, enum hh_class class, bool personal,
 		     int64_t remaining_ms, struct failure *failure)
 {
 	const struct hh_token *token = &work->token;
 	int64_t now_ms = clock_mono_ms();
 	int64_t circuit_ms = hh_breaker_wait_ms(&work->breaker, now_ms);
 
-	if (!own && hh_token_hopeless(token) &&
+	if (!personal && hh_token_hopeless(token) &&
 	    (class == HH_INTERACTIVE || token->error != ERR_UNAVAILABLE)) {
 		*failure = hh_work_failure(token->error, token->why, token->again_ms - now_ms);
 		return true;
@@ -84,8 +84,9 @@ static bool decide_sweep(struct hh_request *request, const struct hh_waiter *wai
 					    .message = "HH was not heard in time"};
 		return true;
 	}
-	return !request->in_flight && hh_work_in_vain(request->work, waiter->class,
-						      request->own != NULL, remaining_ms, failure);
+	return !request->in_flight &&
+	       hh_work_in_vain(request->work, waiter->class, request->personal != NULL,
+			       remaining_ms, failure);
 }
 
 void hh_work_sweep(struct hh_work *work)
@@ -98,7 +99,7 @@ void hh_work_sweep(struct hh_work *work)
 		next = request->next;
 		hh_request_refuse(request, decide_sweep, NULL);
 		if (request->waiters == NULL && !request->in_flight && !request->probe &&
-		    !hh_own_asking(request->own))
+		    !hh_personal_asking(request->personal))
 			hh_request_free(request);
 	}
 	if (work->requests == NULL)
@@ -203,8 +204,8 @@ static void launch(struct hh_request *request)
 	};
 	int rc = -ENOMEM;
 
-	if (request->own != NULL)
-		hh_own_dress(request->own, &http);
+	if (request->personal != NULL)
+		hh_personal_dress(request->personal, &http);
 	request->written = false;
 	request->hurried = http.timeout_ms < HURRIED_MS;
 	request->token_serial = work->token.serial;
@@ -287,7 +288,7 @@ static struct hh_request *next_request(struct hh_work *work)
 	bool token = hh_token_ready(&work->token);
 	struct hh_entry *entry;
 
-	while ((entry = token ? hh_queue_pop(&work->queue) : hh_queue_pop_own(&work->queue)) !=
+	while ((entry = token ? hh_queue_pop(&work->queue) : hh_queue_pop_personal(&work->queue)) !=
 	       NULL) {
 		struct hh_request *request =
 			(struct hh_request *)((char *)entry - offsetof(struct hh_request, entry));
@@ -319,7 +320,7 @@ static bool pump_one(struct hh_work *work)
 		pump_in(work, circuit_ms);
 		return false;
 	}
-	if (!fetch && !token && hh_queue_count_own(&work->queue) == 0)
+	if (!fetch && !token && hh_queue_count_personal(&work->queue) == 0)
 		return false; /* on_token_changed() does */
 	if (!fetch && hh_queue_count(&work->queue, HH_INTERACTIVE) == 0 &&
 	    hh_queue_count(&work->queue, HH_BACKGROUND) == 0 &&

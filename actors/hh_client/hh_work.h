@@ -4,7 +4,7 @@
  *   hh_request.c   a request and those who wait for it
  *   hh_work.c      who waits in vain, whose turn it is, sending
  *   hh_answer.c    what HH's answers lead to
- *   hh_own.c       a user's own requests: one caller, the user's token
+ *   hh_personal.c  a user's own requests: one caller, the user's token
  *   hh_exchange.c  a code or a refresh token, on its way to HH
  *
  * A request belongs to nobody in particular: whoever asks for the same joins it. It lives while
@@ -57,13 +57,13 @@ struct hh_waiter {
 	bool joined; /* another one asked first */
 };
 
-struct hh_own;	    /* of hh_own.h */
+struct hh_personal; /* of hh_personal.h */
 struct hh_exchange; /* of hh_exchange.h */
 struct hh_user_tokens;
 
 struct hh_request {
-	struct hh_flight flight; /* first; its key is path and query */
-	struct hh_own *own;	 /* NULL: of nobody in particular */
+	struct hh_flight flight;      /* first; its key is path and query */
+	struct hh_personal *personal; /* NULL: of nobody in particular */
 	struct hh_entry entry;
 	struct hh_request *next;
 	struct hh_request **link;
@@ -140,9 +140,9 @@ void hh_work_sweep(struct hh_work *work);
 
 /* Whether there is no use in waiting for a turn for so long; fills in what to say. A scheduled
  * search has patience: it waits for an HH that is down, but not for a token that HH will not give.
- * own: a user's own token is used.
+ * personal: a user's own token is used.
  */
-bool hh_work_in_vain(const struct hh_work *work, enum hh_class class, bool own,
+bool hh_work_in_vain(const struct hh_work *work, enum hh_class class, bool personal,
 		     int64_t remaining_ms, struct failure *failure);
 
 /* An error that says when trying again may help. message is borrowed. */
@@ -184,10 +184,10 @@ struct hh_judgement hh_answer_read(struct hh_work *work, bool written,
 
 /* --- hh_request.c --- */
 
-/* A new request; nobody waits yet. It is known by its key, unless it is somebody's own (own is
- * taken). NULL: no memory. */
+/* A new request; nobody waits yet. It is known by its key, unless it is somebody's own
+ * (personal is taken). NULL: no memory. */
 struct hh_request *hh_request_new(struct hh_work *work, const struct hh_want *want,
-				  struct hh_own *own);
+				  struct hh_personal *personal);
 
 /* Ends it, wherever it is. Those who wait are not answered. */
 void hh_request_free(struct hh_request *request);

@@ -198,7 +198,7 @@ static void each_answer_means_what_it_means(void **state)
 		const struct answer_case *c = &answers[i];
 		json_t *json = c->body == NULL ? NULL : json_loads(c->body, 0, NULL);
 		const struct hh_reply reply = reply_of(c->status, json);
-		const struct hh_judgement j = hh_judge_own(&reply, c->purpose);
+		const struct hh_judgement j = hh_judge_personal(&reply, c->purpose);
 
 		assert_int_equal(json != NULL, c->body != NULL);
 		if (j.verdict != c->verdict || j.error != c->error)
@@ -218,7 +218,7 @@ static void a_lost_connection_may_be_mended(void **state)
 	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
 		const struct hh_reply reply = {.curl = codes[i], .request_id = "", .location = ""};
 
-		assert_int_equal(hh_judge_own(&reply, HH_APPLYING).verdict, HH_TRY_AGAIN);
+		assert_int_equal(hh_judge_personal(&reply, HH_APPLYING).verdict, HH_TRY_AGAIN);
 	}
 }
 
@@ -229,8 +229,8 @@ static void only_a_limit_on_requests_slows_all_down(void **state)
 	const struct hh_reply bare = reply_of(429, NULL);
 
 	(void)state;
-	assert_false(hh_judge_own(&named, HH_WRITING).too_many);
-	assert_true(hh_judge_own(&bare, HH_WRITING).too_many);
+	assert_false(hh_judge_personal(&named, HH_WRITING).too_many);
+	assert_true(hh_judge_personal(&bare, HH_WRITING).too_many);
 	json_decref(touch);
 }
 
@@ -242,7 +242,7 @@ static void a_refusal_tells_hhs_own_words_and_addresses(void **state)
 			   "\"fallback_url\":\"https://hh.ru/f\"}],\"request_id\":\"17a\"}",
 			   0, NULL);
 	const struct hh_reply reply = reply_of(403, json);
-	const struct hh_judgement judgement = hh_judge_own(&reply, HH_APPLYING);
+	const struct hh_judgement judgement = hh_judge_personal(&reply, HH_APPLYING);
 	struct arena arena;
 	struct failure failure;
 	json_t *details;

@@ -1,5 +1,6 @@
-/* hh_own.c - see hh_own.h. */
-#include "actors/hh_client/hh_own.h"
+/* hh_personal.c - a request of a user: which token it is sent with, and who is told what became of
+ * it; see hh_personal.h. */
+#include "actors/hh_client/hh_personal.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -9,8 +10,8 @@
 
 #define OVERLOADED_MS 1000
 
-struct hh_own {
-	const struct hh_own_want *want; /* in the call's arena */
+struct hh_personal {
+	const struct hh_personal_want *want; /* in the call's arena */
 	enum hh_purpose purpose;
 	char *token;
 	bool once;
@@ -22,23 +23,23 @@ struct hh_own {
 	bool sent;     /* and what came leaves open whether HH did it */
 };
 
-void hh_own_free(struct hh_own **own)
+void hh_personal_free(struct hh_personal **personal)
 {
-	if (*own == NULL)
+	if (*personal == NULL)
 		return;
-	seal_free(&(*own)->token);
-	free(*own);
-	*own = NULL;
+	seal_free(&(*personal)->token);
+	free(*personal);
+	*personal = NULL;
 }
 
-bool hh_own_once(const struct hh_own *own)
+bool hh_personal_once(const struct hh_personal *personal)
 {
-	return own != NULL && own->once;
+	return personal != NULL && personal->once;
 }
 
-bool hh_own_asking(const struct hh_own *own)
+bool hh_personal_asking(const struct hh_personal *personal)
 {
-	return own != NULL && own->asking;
+	return personal != NULL && personal->asking;
 }
 
 /* --- the caller --- */
@@ -46,13 +47,13 @@ bool hh_own_asking(const struct hh_own *own)
 /* While it is under way it may be written at any moment. */
 static bool open_whether_done(const struct hh_request *request)
 {
-	return request->own->answered ? request->own->sent : request->in_flight;
+	return request->personal->answered ? request->personal->sent : request->in_flight;
 }
 
-void hh_own_refuse(struct hh_request *request, const struct failure *failure)
+void hh_personal_refuse(struct hh_request *request, const struct failure *failure)
 {
-	const struct hh_own_want want = *request->own->want; /* goes with the call */
-	const struct hh_own_result result = {
+	const struct hh_personal_want want = *request->personal->want; /* goes with the call */
+	const struct hh_personal_result result = {
 		.failure = failure,
 		.error = error_by_code(failure->error),
 		.sent = open_whether_done(request),
@@ -62,10 +63,10 @@ void hh_own_refuse(struct hh_request *request, const struct failure *failure)
 	want.done(want.context, &result);
 }
 
-void hh_own_give(struct hh_own *own, const struct hh_reply *reply)
+void hh_personal_give(struct hh_personal *personal, const struct hh_reply *reply)
 {
-	const struct hh_own_want want = *own->want;
-	const struct hh_own_result result = {
+	const struct hh_personal_want want = *personal->want;
+	const struct hh_personal_result result = {
 		.status = reply->status,
 		.json = reply->json,
 		.location = reply->location,
@@ -86,9 +87,9 @@ static void refuse_and_free(struct hh_request *request, const struct failure *fa
 static void on_token(void *context, const struct hh_user_token *token)
 {
 	struct hh_request *request = context;
-	struct hh_own *own = request->own;
+	struct hh_personal *personal = request->personal;
 
-	own->asking = false;
+	personal->asking = false;
 	if (request->waiters == NULL) {
 		hh_request_free(request);
 		return;
@@ -101,10 +102,10 @@ static void on_token(void *context, const struct hh_user_token *token)
 		refuse_and_free(request, &failure);
 		return;
 	}
-	seal_free(&own->token);
-	own->token = strdup(token->text);
-	own->version = token->version;
-	if (own->token == NULL || hh_request_queue(request, own->again) < 0) {
+	seal_free(&personal->token);
+	personal->token = strdup(token->text);
+	personal->version = token->version;
+	if (personal->token == NULL || hh_request_queue(request, personal->again) < 0) {
 		const struct failure failure = hh_work_failure(
 			ERR_OVERLOADED, "too many requests wait for HH", OVERLOADED_MS);
 
@@ -123,22 +124,22 @@ static int ask_token(struct hh_request *request, int64_t not_version)
 	if (tokens == NULL || request->user[0] == '\0')
 		return -ENOENT;
 	rc = tokens->ask(tokens->keeper, request->user, not_version, on_token, request);
-	request->own->asking = rc == 0;
+	request->personal->asking = rc == 0;
 	return rc;
 }
 
-bool hh_own_other_token(struct hh_request *request, const json_t *json)
+bool hh_personal_other_token(struct hh_request *request, const json_t *json)
 {
 	const struct hh_user_tokens *tokens = request->work->tokens;
-	struct hh_own *own = request->own;
+	struct hh_personal *personal = request->personal;
 
-	if (own->given)
+	if (personal->given)
 		return false;
-	tokens->refused(tokens->keeper, request->user, own->version,
+	tokens->refused(tokens->keeper, request->user, personal->version,
 			hh_names(json, "oauth", "token_expired"));
-	if (own->again || ask_token(request, own->version) < 0)
+	if (personal->again || ask_token(request, personal->version) < 0)
 		return false;
-	own->again = true;
+	personal->again = true;
 	request->in_flight = false;
 	request->work->count.retried++;
 	return true;
@@ -146,25 +147,26 @@ bool hh_own_other_token(struct hh_request *request, const json_t *json)
 
 /* --- the request's life --- */
 
-void hh_own_dress(struct hh_own *own, struct hh_http_request *http)
+void hh_personal_dress(struct hh_personal *personal, struct hh_http_request *http)
 {
-	own->answered = false;
-	http->method = own->want->method;
-	http->json = own->want->json;
-	http->fields = own->want->fields;
-	http->once = own->once;
-	http->bearer = own->token;
+	personal->answered = false;
+	http->method = personal->want->method;
+	http->json = personal->want->json;
+	http->fields = personal->want->fields;
+	http->once = personal->once;
+	http->bearer = personal->token;
 }
 
-void hh_own_answered(struct hh_request *request, long status)
+void hh_personal_answered(struct hh_request *request, long status)
 {
-	request->own->answered = true;
-	request->own->sent = request->written && (status < 300 || status > 499);
+	request->personal->answered = true;
+	request->personal->sent = request->written && (status < 300 || status > 499);
 }
 
-struct hh_judgement hh_own_judge(const struct hh_own *own, const struct hh_reply *reply)
+struct hh_judgement hh_personal_judge(const struct hh_personal *personal,
+				      const struct hh_reply *reply)
 {
-	return hh_judge_own(reply, own->purpose);
+	return hh_judge_personal(reply, personal->purpose);
 }
 
 /* --- asking --- */
@@ -178,29 +180,29 @@ static bool token_fits(const char *token)
 	return true;
 }
 
-static struct hh_own *own_new(const struct hh_own_want *want)
+static struct hh_personal *personal_new(const struct hh_personal_want *want)
 {
-	struct hh_own_want *kept = arena_alloc(actor_call_arena(want->call), sizeof(*kept));
-	struct hh_own *own = calloc(1, sizeof(*own));
+	struct hh_personal_want *kept = arena_alloc(actor_call_arena(want->call), sizeof(*kept));
+	struct hh_personal *personal = calloc(1, sizeof(*personal));
 
-	if (own == NULL || kept == NULL) {
-		free(own);
+	if (personal == NULL || kept == NULL) {
+		free(personal);
 		return NULL;
 	}
 	*kept = *want;
-	own->want = kept;
-	own->purpose = want->purpose;
-	own->once = want->once;
-	own->given = want->acting->access_token != NULL;
-	if (!own->given)
-		return own;
-	own->token = strdup(want->acting->access_token);
-	if (own->token == NULL)
-		hh_own_free(&own);
-	return own;
+	personal->want = kept;
+	personal->purpose = want->purpose;
+	personal->once = want->once;
+	personal->given = want->acting->access_token != NULL;
+	if (!personal->given)
+		return personal;
+	personal->token = strdup(want->acting->access_token);
+	if (personal->token == NULL)
+		hh_personal_free(&personal);
+	return personal;
 }
 
-int hh_own_ask(struct hh_work *work, const struct hh_own_want *want)
+int hh_personal_ask(struct hh_work *work, const struct hh_personal_want *want)
 {
 	const char *user = want->acting->user_id;
 	const struct hh_want general = {
@@ -209,19 +211,20 @@ int hh_own_ask(struct hh_work *work, const struct hh_own_want *want)
 		.user = user == NULL ? "" : user,
 		.key = want->path,
 	};
-	struct hh_own *own = own_new(want);
-	struct hh_request *request = own == NULL ? NULL : hh_request_new(work, &general, own);
+	struct hh_personal *personal = personal_new(want);
+	struct hh_request *request =
+		personal == NULL ? NULL : hh_request_new(work, &general, personal);
 	int rc;
 
 	if (request == NULL) {
-		hh_own_free(&own);
+		hh_personal_free(&personal);
 		return -ENOMEM;
 	}
 	rc = hh_request_join(request, want->call, HH_INTERACTIVE, false);
-	if (rc == 0 && !own->given)
+	if (rc == 0 && !personal->given)
 		rc = ask_token(request, 0);
 	else if (rc == 0)
-		rc = token_fits(own->token) ? hh_request_queue(request, false) : -ENOENT;
+		rc = token_fits(personal->token) ? hh_request_queue(request, false) : -ENOENT;
 	if (rc < 0) {
 		hh_request_free(request);
 		return rc;
@@ -231,7 +234,7 @@ int hh_own_ask(struct hh_work *work, const struct hh_own_want *want)
 	return 0;
 }
 
-void hh_own_refuse_call(struct actor_call *call, int rc)
+void hh_personal_refuse_call(struct actor_call *call, int rc)
 {
 	if (rc == -ENOENT)
 		actor_refuse(call, ERR_HH_LOGIN_REQUIRED, NULL, "there is no account to act with");
