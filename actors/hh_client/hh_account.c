@@ -136,7 +136,7 @@ static int ask_me(struct hh_accounts *accounts, struct actor_call *call,
 		.context = context,
 	};
 
-	return hh_personal_ask(accounts->work, &want);
+	return hh_personal_ask(accounts->traffic, &want);
 }
 
 /* HH answers an application and an employer as well, who cannot apply. Refuses the call when it is not
@@ -266,16 +266,16 @@ static void wipe_and_free(void *memory)
 	free(memory);
 }
 
-int hh_accounts_init(struct hh_accounts *accounts, struct hh_work *work)
+int hh_accounts_init(struct hh_accounts *accounts, struct hh_traffic *traffic)
 {
 	const char *key = setting_text(ENCRYPTION_KEY);
 	int rc = 0;
 
-	accounts->work = work;
-	accounts->self = work->self;
+	accounts->traffic = traffic;
+	accounts->self = traffic->self;
 	accounts->tokens = (struct hh_user_tokens){
 		.ask = hh_lookup_ask, .refused = hh_lookup_refused, .keeper = accounts};
-	work->tokens = &accounts->tokens;
+	traffic->tokens = &accounts->tokens;
 	json_set_alloc_funcs(malloc, wipe_and_free);
 	(void)setting_node_name(accounts->node);
 	if (key != NULL && setting_text(HH_CLIENT_ID) != NULL &&

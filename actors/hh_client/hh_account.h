@@ -22,7 +22,7 @@ struct login;
 struct rotation;
 
 struct hh_accounts {
-	struct hh_work *work;
+	struct hh_traffic *traffic;
 	struct actor *self;
 	struct seal_ring keys; /* none: no accounts are kept */
 	char node[SETTING_NODE_NAME_SIZE];
@@ -32,8 +32,9 @@ struct hh_accounts {
 	struct rotation *rotation;
 };
 
-/* Reads the settings, and is the work's users' tokens from now on. Returns 0 or a negative errno. */
-int hh_accounts_init(struct hh_accounts *accounts, struct hh_work *work)
+/* Reads the settings, and gives the traffic the users' tokens from now
+ * on. Returns 0 or a negative errno. */
+int hh_accounts_init(struct hh_accounts *accounts, struct hh_traffic *traffic)
 	__attribute__((warn_unused_result));
 
 void hh_accounts_fini(struct hh_accounts *accounts);

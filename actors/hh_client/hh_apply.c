@@ -18,7 +18,7 @@ static const struct hh_kind applied_kind = {.name = "applied"};
 
 /* What is asked of HH; lives in its call's arena. */
 struct applying {
-	struct hh_work *work;
+	struct hh_traffic *traffic;
 	struct actor_call *call;
 	struct acting acting;
 	const char *vacancy_id;
@@ -52,15 +52,15 @@ static int ask_applied(struct applying *a, hh_personal_done_fn *done)
 
 	if (path == NULL)
 		return -ENOMEM;
-	return hh_personal_ask(a->work, &(struct hh_personal_want){
-						.kind = &applied_kind,
-						.call = a->call,
-						.acting = &a->acting,
-						.purpose = HH_READING,
-						.path = path,
-						.done = done,
-						.context = a,
-					});
+	return hh_personal_ask(a->traffic, &(struct hh_personal_want){
+						   .kind = &applied_kind,
+						   .call = a->call,
+						   .acting = &a->acting,
+						   .purpose = HH_READING,
+						   .path = path,
+						   .done = done,
+						   .context = a,
+					   });
 }
 
 static void on_found(void *context, const struct hh_personal_result *result)
@@ -83,7 +83,7 @@ static void on_found(void *context, const struct hh_personal_result *result)
 	actor_reply(a->call, &answer);
 }
 
-static struct applying *applying_new(struct hh_work *work, struct actor_call *call,
+static struct applying *applying_new(struct hh_traffic *traffic, struct actor_call *call,
 				     struct acting acting, const char *vacancy_id)
 {
 	struct applying *a;
@@ -97,17 +97,18 @@ static struct applying *applying_new(struct hh_work *work, struct actor_call *ca
 		hh_personal_refuse_call(call, -ENOMEM);
 		return NULL;
 	}
-	a->work = work;
+	a->traffic = traffic;
 	a->call = call;
 	a->acting = acting;
 	a->vacancy_id = vacancy_id;
 	return a;
 }
 
-void hh_apply_find(struct hh_work *work, struct actor_call *call, const struct hh_applied *applied)
+void hh_apply_find(struct hh_traffic *traffic, struct actor_call *call,
+		   const struct hh_applied *applied)
 {
 	struct applying *a = applying_new(
-		work, call,
+		traffic, call,
 		(struct acting){.user_id = applied->user_id, .access_token = applied->access_token},
 		applied->vacancy_id);
 	int rc = a == NULL ? 0 : ask_applied(a, on_found);
@@ -206,10 +207,11 @@ static void on_applied(void *context, const struct hh_personal_result *result)
 	}
 }
 
-void hh_apply_send(struct hh_work *work, struct actor_call *call, const struct hh_apply *apply)
+void hh_apply_send(struct hh_traffic *traffic, struct actor_call *call,
+		   const struct hh_apply *apply)
 {
 	struct applying *a = applying_new(
-		work, call,
+		traffic, call,
 		(struct acting){.user_id = apply->user_id, .access_token = apply->access_token},
 		apply->vacancy_id);
 	bool letter = apply->message != NULL && !hh_words_blank(apply->message);
@@ -221,18 +223,18 @@ void hh_apply_send(struct hh_work *work, struct actor_call *call, const struct h
 	a->fields[1] = (struct hh_http_field){"resume_id", apply->resume_id};
 	if (letter)
 		a->fields[2] = (struct hh_http_field){"message", apply->message};
-	rc = hh_personal_ask(work, &(struct hh_personal_want){
-					   .kind = &apply_kind,
-					   .call = call,
-					   .acting = &a->acting,
-					   .purpose = HH_APPLYING,
-					   .method = HH_POST,
-					   .path = "/negotiations",
-					   .fields = a->fields,
-					   .once = true,
-					   .done = on_applied,
-					   .context = a,
-				   });
+	rc = hh_personal_ask(traffic, &(struct hh_personal_want){
+					      .kind = &apply_kind,
+					      .call = call,
+					      .acting = &a->acting,
+					      .purpose = HH_APPLYING,
+					      .method = HH_POST,
+					      .path = "/negotiations",
+					      .fields = a->fields,
+					      .once = true,
+					      .done = on_applied,
+					      .context = a,
+				      });
 	if (rc < 0)
 		hh_personal_refuse_call(call, rc);
 }

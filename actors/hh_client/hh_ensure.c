@@ -43,7 +43,7 @@ static const struct hh_kind publish_kind = {.name = "resume_publish"};
 struct hh_ensure {
 	struct hh_ensure *next; /* in the list of all, newest first */
 	struct hh_ensure **all;
-	struct hh_work *work;
+	struct hh_traffic *traffic;
 	struct actor_call *call;
 	const struct resume_ensure *wanted; /* lives as long as the call */
 	char user[HH_QUEUE_USER_SIZE];
@@ -169,7 +169,7 @@ static bool wait_for(struct hh_ensure *e, void (*step)(struct hh_ensure *e))
 		return false;
 	e->waits++;
 	e->step = step;
-	e->timer = actor_timer_start(e->work->self, wait_ms, 0, on_waited, e);
+	e->timer = actor_timer_start(e->traffic->self, wait_ms, 0, on_waited, e);
 	return e->timer != NULL;
 }
 
@@ -185,7 +185,7 @@ static void ask(struct hh_ensure *e, const struct hh_kind *kind, enum hh_http_me
 		const char *path, hh_personal_done_fn *answered)
 {
 	int rc = path == NULL ? -ENOMEM
-			      : hh_personal_ask(e->work,
+			      : hh_personal_ask(e->traffic,
 						&(struct hh_personal_want){
 							.kind = kind,
 							.call = e->call,
@@ -540,7 +540,7 @@ static void start(struct hh_ensure *e)
 	}
 }
 
-static struct hh_ensure *ensure_new(struct hh_work *work, struct hh_ensure **under_way,
+static struct hh_ensure *ensure_new(struct hh_traffic *traffic, struct hh_ensure **under_way,
 				    struct actor_call *call, const struct resume_ensure *wanted)
 {
 	struct hh_ensure *e = calloc(1, sizeof(*e));
@@ -549,7 +549,7 @@ static struct hh_ensure *ensure_new(struct hh_work *work, struct hh_ensure **und
 		return NULL;
 	e->cv = json_loads(wanted->customized_cv, 0, NULL);
 	e->title = hh_cv_title(e->cv);
-	e->work = work;
+	e->traffic = traffic;
 	e->call = call;
 	e->wanted = wanted;
 	e->acting.user_id = wanted->user_id;
@@ -561,11 +561,11 @@ static struct hh_ensure *ensure_new(struct hh_work *work, struct hh_ensure **und
 	return e;
 }
 
-void hh_ensure_resume(struct hh_work *work, struct hh_ensure **under_way, struct actor_call *call,
-		      const struct resume_ensure *wanted)
+void hh_ensure_resume(struct hh_traffic *traffic, struct hh_ensure **under_way,
+		      struct actor_call *call, const struct resume_ensure *wanted)
 {
 	struct hh_ensure *others = *under_way;
-	struct hh_ensure *e = ensure_new(work, under_way, call, wanted);
+	struct hh_ensure *e = ensure_new(traffic, under_way, call, wanted);
 
 	if (e == NULL) {
 		hh_personal_refuse_call(call, -ENOMEM);

@@ -16,7 +16,7 @@
 
 struct hh_exchange {
 	struct hh_exchange *next;
-	struct hh_work *work;
+	struct hh_traffic *traffic;
 	char *form;
 	hh_exchange_done_fn *done;
 	void *context;
@@ -30,7 +30,7 @@ struct hh_exchange {
 
 static void exchange_free(struct hh_exchange *exchange)
 {
-	struct hh_exchange **link = &exchange->work->exchanges;
+	struct hh_exchange **link = &exchange->traffic->exchanges;
 
 	while (*link != exchange)
 		link = &(*link)->next;
@@ -41,10 +41,10 @@ static void exchange_free(struct hh_exchange *exchange)
 	free(exchange);
 }
 
-void hh_exchange_free_all(struct hh_work *work)
+void hh_exchange_free_all(struct hh_traffic *traffic)
 {
-	while (work->exchanges != NULL)
-		exchange_free(work->exchanges);
+	while (traffic->exchanges != NULL)
+		exchange_free(traffic->exchanges);
 }
 
 char *hh_exchange_form(const char *const *pairs)
@@ -67,10 +67,10 @@ char *hh_exchange_form(const char *const *pairs)
 	return form;
 }
 
-static bool hh_is_away(const struct hh_work *work)
+static bool hh_is_away(const struct hh_traffic *traffic)
 {
-	return hh_breaker_wait_ms(&work->breaker, clock_mono_ms()) > 0 ||
-	       hh_work_pause_ms(work) > PAUSE_MAX_MS;
+	return hh_breaker_wait_ms(&traffic->breaker, clock_mono_ms()) > 0 ||
+	       hh_traffic_pause_ms(traffic) > PAUSE_MAX_MS;
 }
 
 static bool too_late(const struct hh_exchange *exchange, int64_t begins_ms)
@@ -108,18 +108,19 @@ static void on_late(struct actor *self, void *context)
 		finish_unasked(exchange);
 }
 
-int hh_exchange_send(struct hh_work *work, char *form, hh_exchange_done_fn *done, void *context)
+int hh_exchange_send(struct hh_traffic *traffic, char *form, hh_exchange_done_fn *done,
+		     void *context)
 {
 	struct hh_exchange *exchange = NULL;
-	struct hh_exchange **end = &work->exchanges;
+	struct hh_exchange **end = &traffic->exchanges;
 
-	if (!hh_is_away(work))
+	if (!hh_is_away(traffic))
 		exchange = calloc(1, sizeof(*exchange));
 	if (exchange == NULL) {
 		seal_free(&form);
-		return hh_is_away(work) ? -EAGAIN : -ENOMEM;
+		return hh_is_away(traffic) ? -EAGAIN : -ENOMEM;
 	}
-	*exchange = (struct hh_exchange){.work = work,
+	*exchange = (struct hh_exchange){.traffic = traffic,
 					 .form = form,
 					 .done = done,
 					 .context = context,
@@ -129,18 +130,18 @@ int hh_exchange_send(struct hh_work *work, char *form, hh_exchange_done_fn *done
 		end = &(*end)->next;
 	*end = exchange;
 	exchange->late = actor_timer_start(
-		work->self, HH_EXCHANGE_LIVES_MS - HH_EXCHANGE_TIMEOUT_MS, 0, on_late, exchange);
+		traffic->self, HH_EXCHANGE_LIVES_MS - HH_EXCHANGE_TIMEOUT_MS, 0, on_late, exchange);
 	if (exchange->late == NULL) {
 		exchange_free(exchange);
 		return -ENOMEM;
 	}
-	hh_work_pump_soon(work);
+	hh_traffic_pump_soon(traffic);
 	return 0;
 }
 
-bool hh_exchange_waits(const struct hh_work *work)
+bool hh_exchange_waits(const struct hh_traffic *traffic)
 {
-	for (const struct hh_exchange *exchange = work->exchanges; exchange != NULL;
+	for (const struct hh_exchange *exchange = traffic->exchanges; exchange != NULL;
 	     exchange = exchange->next)
 		if (exchange->waits)
 			return true;
@@ -154,7 +155,7 @@ static void on_rested(struct actor *self, void *context)
 	(void)self;
 	exchange->rest = NULL;
 	exchange->waits = true;
-	hh_work_pump(exchange->work);
+	hh_traffic_pump(exchange->traffic);
 }
 
 /* Whether it is sent again, later. */
@@ -162,24 +163,25 @@ static bool try_again(struct hh_exchange *exchange)
 {
 	int64_t wait_ms = hh_backoff_ms(exchange->attempts, (uint32_t)random());
 
-	if (exchange->attempts >= ATTEMPTS_MAX || actor_stopping(exchange->work->self) ||
-	    hh_is_away(exchange->work))
+	if (exchange->attempts >= ATTEMPTS_MAX || actor_stopping(exchange->traffic->self) ||
+	    hh_is_away(exchange->traffic))
 		return false;
-	if (hh_work_pause_ms(exchange->work) > wait_ms)
-		wait_ms = hh_work_pause_ms(exchange->work);
+	if (hh_traffic_pause_ms(exchange->traffic) > wait_ms)
+		wait_ms = hh_traffic_pause_ms(exchange->traffic);
 	if (too_late(exchange, clock_mono_ms() + wait_ms))
 		return false;
-	exchange->rest = actor_timer_start(exchange->work->self, wait_ms, 0, on_rested, exchange);
+	exchange->rest =
+		actor_timer_start(exchange->traffic->self, wait_ms, 0, on_rested, exchange);
 	return exchange->rest != NULL;
 }
 
 static void on_answer(void *context, const struct hh_http_response *response)
 {
 	struct hh_exchange *exchange = context;
-	struct hh_work *work = exchange->work;
+	struct hh_traffic *traffic = exchange->traffic;
 	json_t *json;
 	const struct hh_judgement judgement =
-		hh_answer_read(work, exchange->written, response, &json);
+		hh_answer_read(traffic, exchange->written, response, &json);
 
 	if (judgement.verdict != HH_DONE)
 		log_warn("hh.failed", "what=token attempt=%d status=%ld why=\"%s\"",
@@ -187,21 +189,21 @@ static void on_answer(void *context, const struct hh_http_response *response)
 	if (judgement.verdict != HH_TRY_AGAIN || !try_again(exchange))
 		finish(exchange, &judgement, json);
 	json_decref(json);
-	hh_work_check_stopped(work);
-	hh_work_pump(work);
+	hh_traffic_check_stopped(traffic);
+	hh_traffic_pump(traffic);
 }
 
 static void on_written(void *context)
 {
 	struct hh_exchange *exchange = context;
 
-	hh_work_note_written(exchange->work, &exchange->written);
+	hh_traffic_note_written(exchange->traffic, &exchange->written);
 }
 
-void hh_exchange_launch(struct hh_work *work)
+void hh_exchange_launch(struct hh_traffic *traffic)
 {
 	const struct hh_judgement no_memory = {.verdict = HH_TRY_AGAIN, .why = "out of memory"};
-	struct hh_exchange *exchange = work->exchanges;
+	struct hh_exchange *exchange = traffic->exchanges;
 	char buf[2100];
 	struct hh_http_request http = {
 		.url = hh_token_url(buf, sizeof(buf)),
@@ -219,6 +221,7 @@ void hh_exchange_launch(struct hh_work *work)
 	exchange->waits = false;
 	exchange->written = false;
 	exchange->attempts++;
-	if (hh_work_send(work, &http, on_written, on_answer, exchange) < 0 && !try_again(exchange))
+	if (hh_traffic_send(traffic, &http, on_written, on_answer, exchange) < 0 &&
+	    !try_again(exchange))
 		finish(exchange, &no_memory, NULL);
 }

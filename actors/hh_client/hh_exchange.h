@@ -7,7 +7,7 @@
 #ifndef HH_CLIENT_HH_EXCHANGE_H
 #define HH_CLIENT_HH_EXCHANGE_H
 
-#include "actors/hh_client/hh_work.h"
+#include "actors/hh_client/hh_traffic.h"
 
 /* So long an exchange lives at most, its turn in the pace and its attempts included. No attempt
  * begins that has not all of its time: HH would have used the token up, and nobody have heard the
@@ -26,17 +26,17 @@ typedef void hh_exchange_done_fn(void *context, const struct hh_judgement *judge
 
 /* Takes form, which is wiped in the end. done is never called from within, and not at all when the
  * actor ends before. Returns 0, -ENOMEM, or -EAGAIN: HH is down, or wants nobody to ask. */
-int hh_exchange_send(struct hh_work *work, char *form, hh_exchange_done_fn *done, void *context)
-	__attribute__((warn_unused_result));
+int hh_exchange_send(struct hh_traffic *traffic, char *form, hh_exchange_done_fn *done,
+		     void *context) __attribute__((warn_unused_result));
 
 /* Joins name=value pairs, of which names are as they are and values are encoded; ends with NULL.
  * malloc'ed: seal_free() it. NULL: no memory. */
 char *hh_exchange_form(const char *const *pairs);
 
-/* --- for hh_work.c --- */
+/* --- for hh_traffic.c --- */
 
-bool hh_exchange_waits(const struct hh_work *work);
-void hh_exchange_launch(struct hh_work *work);
-void hh_exchange_free_all(struct hh_work *work);
+bool hh_exchange_waits(const struct hh_traffic *traffic);
+void hh_exchange_launch(struct hh_traffic *traffic);
+void hh_exchange_free_all(struct hh_traffic *traffic);
 
 #endif

@@ -70,13 +70,13 @@ static void later(struct login *login, int64_t wait_ms, actor_timer_fn *fn)
 
 static void settle(struct login *login)
 {
-	struct hh_work *work = login->accounts->work;
+	struct hh_traffic *traffic = login->accounts->traffic;
 
 	if (!login->mine)
 		return;
 	login->mine = false;
-	work->unsettled--;
-	hh_work_check_stopped(work);
+	traffic->unsettled--;
+	hh_traffic_check_stopped(traffic);
 }
 
 /* --- the caller --- */
@@ -263,9 +263,9 @@ static char *form_of(const struct login *login)
 
 static void ask_hh(struct login *login)
 {
-	struct hh_work *work = login->accounts->work;
+	struct hh_traffic *traffic = login->accounts->traffic;
 	char *form = form_of(login);
-	int rc = form == NULL ? -ENOMEM : hh_exchange_send(work, form, on_answer, login);
+	int rc = form == NULL ? -ENOMEM : hh_exchange_send(traffic, form, on_answer, login);
 
 	if (rc < 0) {
 		give_back(login, ERR_UNAVAILABLE,
@@ -273,7 +273,7 @@ static void ask_hh(struct login *login)
 		return;
 	}
 	login->mine = true;
-	work->unsettled++;
+	traffic->unsettled++;
 }
 
 /* --- the store, before --- */

@@ -149,13 +149,13 @@ static void release(struct lookup *lookup, bool fresh)
 
 static void settle(struct lookup *lookup)
 {
-	struct hh_work *work = lookup->accounts->work;
+	struct hh_traffic *traffic = lookup->accounts->traffic;
 
 	if (!lookup->unsettled)
 		return;
 	lookup->unsettled = false;
-	work->unsettled--;
-	hh_work_check_stopped(work);
+	traffic->unsettled--;
+	hh_traffic_check_stopped(traffic);
 }
 
 static void on_saved(struct actor *self, const struct actor_answer *answer, void *context)
@@ -301,11 +301,11 @@ static void unreadable(struct lookup *lookup, const struct account *account)
 
 static void refresh(struct lookup *lookup, const struct account *account)
 {
-	struct hh_work *work = lookup->accounts->work;
+	struct hh_traffic *traffic = lookup->accounts->traffic;
 	char *form;
 	int rc;
 
-	if (actor_stopping(work->self) || refreshed_here(lookup, account->user_id)) {
+	if (actor_stopping(traffic->self) || refreshed_here(lookup, account->user_id)) {
 		wait_for_others(lookup);
 		return;
 	}
@@ -317,7 +317,7 @@ static void refresh(struct lookup *lookup, const struct account *account)
 		unreadable(lookup, account);
 		return;
 	}
-	rc = hh_exchange_send(work, form, on_refreshed, lookup);
+	rc = hh_exchange_send(traffic, form, on_refreshed, lookup);
 	if (rc < 0) {
 		release(lookup, false);
 		tell_error(lookup, ERR_UNAVAILABLE,
@@ -325,7 +325,7 @@ static void refresh(struct lookup *lookup, const struct account *account)
 		return;
 	}
 	lookup->unsettled = true;
-	work->unsettled++;
+	traffic->unsettled++;
 }
 
 /* --- asking --- */

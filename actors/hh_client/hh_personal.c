@@ -106,19 +106,19 @@ static void on_token(void *context, const struct hh_user_token *token)
 	personal->token = strdup(token->text);
 	personal->version = token->version;
 	if (personal->token == NULL || hh_request_queue(request, personal->again) < 0) {
-		const struct failure failure = hh_work_failure(
+		const struct failure failure = hh_traffic_failure(
 			ERR_OVERLOADED, "too many requests wait for HH", OVERLOADED_MS);
 
 		refuse_and_free(request, &failure);
 		return;
 	}
-	hh_work_pump_soon(request->work);
+	hh_traffic_pump_soon(request->traffic);
 }
 
 /* not_version: HH did not accept that one. */
 static int ask_token(struct hh_request *request, int64_t not_version)
 {
-	const struct hh_user_tokens *tokens = request->work->tokens;
+	const struct hh_user_tokens *tokens = request->traffic->tokens;
 	int rc;
 
 	if (tokens == NULL || request->user[0] == '\0')
@@ -130,7 +130,7 @@ static int ask_token(struct hh_request *request, int64_t not_version)
 
 bool hh_personal_other_token(struct hh_request *request, const json_t *json)
 {
-	const struct hh_user_tokens *tokens = request->work->tokens;
+	const struct hh_user_tokens *tokens = request->traffic->tokens;
 	struct hh_personal *personal = request->personal;
 
 	if (personal->given)
@@ -141,7 +141,7 @@ bool hh_personal_other_token(struct hh_request *request, const json_t *json)
 		return false;
 	personal->again = true;
 	request->in_flight = false;
-	request->work->count.retried++;
+	request->traffic->count.retried++;
 	return true;
 }
 
@@ -202,7 +202,7 @@ static struct hh_personal *personal_new(const struct hh_personal_want *want)
 	return personal;
 }
 
-int hh_personal_ask(struct hh_work *work, const struct hh_personal_want *want)
+int hh_personal_ask(struct hh_traffic *traffic, const struct hh_personal_want *want)
 {
 	const char *user = want->acting->user_id;
 	const struct hh_want general = {
@@ -213,7 +213,7 @@ int hh_personal_ask(struct hh_work *work, const struct hh_personal_want *want)
 	};
 	struct hh_personal *personal = personal_new(want);
 	struct hh_request *request =
-		personal == NULL ? NULL : hh_request_new(work, &general, personal);
+		personal == NULL ? NULL : hh_request_new(traffic, &general, personal);
 	int rc;
 
 	if (request == NULL) {
@@ -229,8 +229,8 @@ int hh_personal_ask(struct hh_work *work, const struct hh_personal_want *want)
 		hh_request_free(request);
 		return rc;
 	}
-	hh_work_keep_sweeping(work);
-	hh_work_pump_soon(work);
+	hh_traffic_keep_sweeping(traffic);
+	hh_traffic_pump_soon(traffic);
 	return 0;
 }
 

@@ -10,7 +10,7 @@
 #define HH_CLIENT_HH_PERSONAL_H
 
 #include "actors/hh_client/hh_refusal.h"
-#include "actors/hh_client/hh_work.h"
+#include "actors/hh_client/hh_traffic.h"
 
 /* --- the users' tokens --- */
 
@@ -72,13 +72,13 @@ struct hh_personal_want {
 
 /* Returns 0, or a negative errno after which done is not called: -ENOENT (there is no token to act
  * with), -ENOMEM, -ENOSPC (too many wait). */
-int hh_personal_ask(struct hh_work *work, const struct hh_personal_want *want)
+int hh_personal_ask(struct hh_traffic *traffic, const struct hh_personal_want *want)
 	__attribute__((warn_unused_result));
 
 /* Answers call when hh_personal_ask() returned rc. */
 void hh_personal_refuse_call(struct actor_call *call, int rc);
 
-/* --- for the request's life: hh_work.h --- */
+/* --- for the request's life: hh_traffic.h --- */
 
 /* Puts method, body and token into http. The token is borrowed. */
 void hh_personal_dress(struct hh_personal *personal, struct hh_http_request *http);

@@ -32,7 +32,7 @@ struct hh_lanes {
 	size_t users;	 /* lanes */
 	size_t count;	 /* entries */
 	size_t personal; /* of those, with a token of their own */
-	size_t max;	 /* of those */
+	size_t max;	 /* of entries */
 };
 
 struct hh_queue {

@@ -31,17 +31,18 @@ static void on_listed(void *context, const struct hh_personal_result *result)
 	free(text);
 }
 
-void hh_resumes_list(struct hh_work *work, struct actor_call *call, const struct acting *acting)
+void hh_resumes_list(struct hh_traffic *traffic, struct actor_call *call,
+		     const struct acting *acting)
 {
-	int rc = hh_personal_ask(work, &(struct hh_personal_want){
-					       .kind = &list_kind,
-					       .call = call,
-					       .acting = acting,
-					       .purpose = HH_READING,
-					       .path = "/resumes/mine",
-					       .done = on_listed,
-					       .context = call,
-				       });
+	int rc = hh_personal_ask(traffic, &(struct hh_personal_want){
+						  .kind = &list_kind,
+						  .call = call,
+						  .acting = acting,
+						  .purpose = HH_READING,
+						  .path = "/resumes/mine",
+						  .done = on_listed,
+						  .context = call,
+					  });
 
 	if (rc < 0)
 		hh_personal_refuse_call(call, rc);
@@ -66,7 +67,8 @@ static void on_got(void *context, const struct hh_personal_result *result)
 	free(text);
 }
 
-void hh_resumes_get(struct hh_work *work, struct actor_call *call, const struct resume_ref *ref)
+void hh_resumes_get(struct hh_traffic *traffic, struct actor_call *call,
+		    const struct resume_ref *ref)
 {
 	const struct acting acting = {.user_id = ref->user_id, .access_token = ref->access_token};
 	const char *path = arena_printf(actor_call_arena(call), "/resumes/%s", ref->id);
@@ -77,15 +79,15 @@ void hh_resumes_get(struct hh_work *work, struct actor_call *call, const struct 
 		return;
 	}
 	if (path != NULL)
-		rc = hh_personal_ask(work, &(struct hh_personal_want){
-						   .kind = &get_kind,
-						   .call = call,
-						   .acting = &acting,
-						   .purpose = HH_READING,
-						   .path = path,
-						   .done = on_got,
-						   .context = call,
-					   });
+		rc = hh_personal_ask(traffic, &(struct hh_personal_want){
+						      .kind = &get_kind,
+						      .call = call,
+						      .acting = &acting,
+						      .purpose = HH_READING,
+						      .path = path,
+						      .done = on_got,
+						      .context = call,
+					      });
 	if (rc < 0)
 		hh_personal_refuse_call(call, rc);
 }

@@ -149,7 +149,7 @@ static void time_out(void)
 
 /* --- an exchange --- */
 
-static struct hh_work work;
+static struct hh_traffic traffic;
 static int told;
 static int64_t told_ms;
 
@@ -167,27 +167,27 @@ static int setup(void **state)
 	(void)state;
 	now_ms = START_MS;
 	told = 0;
-	work = (struct hh_work){0};
+	traffic = (struct hh_traffic){0};
 	http.under_way = false;
-	hh_queue_init(&work.queue, 1, 1);
-	return hh_pace_init(&work.pace, 1000) < 0 ||
-	       hh_exchange_send(&work, strdup("grant_type=refresh_token"), on_told, NULL) < 0;
+	hh_queue_init(&traffic.queue, 1, 1);
+	return hh_pace_init(&traffic.pace, 1000) < 0 ||
+	       hh_exchange_send(&traffic, strdup("grant_type=refresh_token"), on_told, NULL) < 0;
 }
 
 static int teardown(void **state)
 {
 	(void)state;
-	hh_exchange_free_all(&work);
-	__wrap_actor_timer_stop(&work.pump);
-	hh_queue_fini(&work.queue);
-	hh_pace_fini(&work.pace);
+	hh_exchange_free_all(&traffic);
+	__wrap_actor_timer_stop(&traffic.pump);
+	hh_queue_fini(&traffic.queue);
+	hh_pace_fini(&traffic.pace);
 	return timers != NULL;
 }
 
 static void ended_in_time(void)
 {
 	assert_int_equal(told, 1);
-	assert_null(work.exchanges);
+	assert_null(traffic.exchanges);
 	assert_true(told_ms <= START_MS + HH_EXCHANGE_LIVES_MS);
 	assert_true(HH_EXCHANGE_LIVES_MS + HH_RIGHT_ASKED_MS < HH_RIGHT_TTL_MS);
 }
@@ -209,7 +209,7 @@ static void an_attempt_that_begins_late_has_all_its_time(void **state)
 {
 	(void)state;
 	/* A 429 of somebody else's comes between the exchange and its turn. */
-	hh_pace_slow_down(&work.pace, now_ms * 1000, 34000);
+	hh_pace_slow_down(&traffic.pace, now_ms * 1000, 34000);
 	pass(34900);
 	assert_true(http.under_way);
 	assert_int_equal(http.timeout_ms, HH_EXCHANGE_TIMEOUT_MS);
@@ -220,7 +220,7 @@ static void an_attempt_that_begins_late_has_all_its_time(void **state)
 static void one_that_gets_no_turn_in_time_is_not_sent(void **state)
 {
 	(void)state;
-	hh_pace_slow_down(&work.pace, now_ms * 1000, 3600000);
+	hh_pace_slow_down(&traffic.pace, now_ms * 1000, 3600000);
 	pass(HH_EXCHANGE_LIVES_MS);
 	assert_false(http.under_way);
 	ended_in_time();

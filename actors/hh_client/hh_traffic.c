@@ -1,5 +1,5 @@
-/* hh_work.c - who waits in vain, whose turn it is, and sending; see hh_work.h. */
-#include "actors/hh_client/hh_work.h"
+/* hh_traffic.c - who waits in vain, whose turn it is, and sending; see hh_traffic.h. */
+#include "actors/hh_client/hh_traffic.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -29,14 +29,14 @@
  * ------------------------------------------------------------------
  */
 
-int64_t hh_work_pause_ms(const struct hh_work *work)
+int64_t hh_traffic_pause_ms(const struct hh_traffic *traffic)
 {
-	int64_t left_us = work->pace.pause_us - clock_mono_us();
+	int64_t left_us = traffic->pace.pause_us - clock_mono_us();
 
 	return left_us > 0 ? left_us / 1000 + 1 : 0;
 }
 
-struct failure hh_work_failure(enum msg_error error, const char *message, int64_t wait_ms)
+struct failure hh_traffic_failure(enum msg_error error, const char *message, int64_t wait_ms)
 {
 	return (struct failure){
 		.error = error_code(error),
@@ -47,27 +47,27 @@ struct failure hh_work_failure(enum msg_error error, const char *message, int64_
 
 /* Whether there is no use in waiting for a turn. A scheduled search has patience: it waits for an
  * HH that is down, but not for a token that HH will not give. */
-bool hh_work_in_vain(const struct hh_work *work, enum hh_class class, bool personal,
-		     int64_t remaining_ms, struct failure *failure)
+bool hh_traffic_in_vain(const struct hh_traffic *traffic, enum hh_class class, bool personal,
+			int64_t remaining_ms, struct failure *failure)
 {
-	const struct hh_token *token = &work->token;
+	const struct hh_token *token = &traffic->token;
 	int64_t now_ms = clock_mono_ms();
-	int64_t circuit_ms = hh_breaker_wait_ms(&work->breaker, now_ms);
+	int64_t circuit_ms = hh_breaker_wait_ms(&traffic->breaker, now_ms);
 
 	if (!personal && hh_token_hopeless(token) &&
 	    (class == HH_INTERACTIVE || token->error != ERR_UNAVAILABLE)) {
-		*failure = hh_work_failure(token->error, token->why, token->again_ms - now_ms);
+		*failure = hh_traffic_failure(token->error, token->why, token->again_ms - now_ms);
 		return true;
 	}
 	if (class != HH_INTERACTIVE)
 		return false;
-	if (hh_breaker_state(&work->breaker, now_ms) == HH_OPEN) {
-		*failure = hh_work_failure(ERR_UNAVAILABLE, "HH does not answer", circuit_ms);
+	if (hh_breaker_state(&traffic->breaker, now_ms) == HH_OPEN) {
+		*failure = hh_traffic_failure(ERR_UNAVAILABLE, "HH does not answer", circuit_ms);
 		return true;
 	}
-	if (hh_work_pause_ms(work) >= remaining_ms) {
-		*failure = hh_work_failure(ERR_UNAVAILABLE, "HH says: too many requests",
-					   hh_work_pause_ms(work));
+	if (hh_traffic_pause_ms(traffic) >= remaining_ms) {
+		*failure = hh_traffic_failure(ERR_UNAVAILABLE, "HH says: too many requests",
+					      hh_traffic_pause_ms(traffic));
 		return true;
 	}
 	return false;
@@ -85,65 +85,65 @@ static bool decide_sweep(struct hh_request *request, const struct hh_waiter *wai
 		return true;
 	}
 	return !request->in_flight &&
-	       hh_work_in_vain(request->work, waiter->class, request->personal != NULL,
-			       remaining_ms, failure);
+	       hh_traffic_in_vain(request->traffic, waiter->class, request->personal != NULL,
+				  remaining_ms, failure);
 }
 
-void hh_work_sweep(struct hh_work *work)
+void hh_traffic_sweep(struct hh_traffic *traffic)
 {
 	struct hh_request *next;
 
-	if (actor_stopping(work->self))
+	if (actor_stopping(traffic->self))
 		return;
-	for (struct hh_request *request = work->requests; request != NULL; request = next) {
+	for (struct hh_request *request = traffic->requests; request != NULL; request = next) {
 		next = request->next;
 		hh_request_refuse(request, decide_sweep, NULL);
 		if (request->waiters == NULL && !request->in_flight && !request->probe &&
 		    !hh_personal_asking(request->personal))
 			hh_request_free(request);
 	}
-	if (work->requests == NULL)
-		actor_timer_stop(&work->sweep);
+	if (traffic->requests == NULL)
+		actor_timer_stop(&traffic->sweep);
 }
 
 static void on_sweep(struct actor *self, void *context)
 {
 	(void)self;
-	hh_work_sweep(context);
+	hh_traffic_sweep(context);
 }
 
 /* --- the state, for people
  * ---------------------------------------------------------------------------
  */
 
-void hh_work_tell_health(struct hh_work *work)
+void hh_traffic_tell_health(struct hh_traffic *traffic)
 {
 	const char *why = NULL;
 
-	if (work->breaker.state != HH_CLOSED)
+	if (traffic->breaker.state != HH_CLOSED)
 		why = "HH does not answer";
-	else if (hh_work_pause_ms(work) > PAUSE_TOLD_MS)
+	else if (hh_traffic_pause_ms(traffic) > PAUSE_TOLD_MS)
 		why = "HH has asked for a pause (Retry-After)";
-	else if (hh_token_hopeless(&work->token) && work->token.error != ERR_UNAVAILABLE)
-		why = work->token.why;
-	if (why != NULL || work->degraded)
-		actor_degraded(work->self, why);
-	work->degraded = why != NULL;
+	else if (hh_token_hopeless(&traffic->token) && traffic->token.error != ERR_UNAVAILABLE)
+		why = traffic->token.why;
+	if (why != NULL || traffic->degraded)
+		actor_degraded(traffic->self, why);
+	traffic->degraded = why != NULL;
 }
 
-int64_t hh_work_wait_ms(const struct hh_work *work)
+int64_t hh_traffic_wait_ms(const struct hh_traffic *traffic)
 {
-	int64_t circuit_ms = hh_breaker_wait_ms(&work->breaker, clock_mono_ms());
-	size_t turns = hh_queue_turns(&work->queue, HH_BACKGROUND) - 1;
+	int64_t circuit_ms = hh_breaker_wait_ms(&traffic->breaker, clock_mono_ms());
+	size_t turns = hh_queue_turns(&traffic->queue, HH_BACKGROUND) - 1;
 
-	return circuit_ms + hh_pace_estimate_ms(&work->pace, clock_mono_us(), (int64_t)turns);
+	return circuit_ms + hh_pace_estimate_ms(&traffic->pace, clock_mono_us(), (int64_t)turns);
 }
 
-void hh_work_check_stopped(struct hh_work *work)
+void hh_traffic_check_stopped(struct hh_traffic *traffic)
 {
-	if (actor_stopping(work->self) && hh_http_count(work->http) == 0 &&
-	    !hh_token_busy(&work->token) && work->unsettled == 0)
-		actor_stopped(work->self);
+	if (actor_stopping(traffic->self) && hh_http_count(traffic->http) == 0 &&
+	    !hh_token_busy(&traffic->token) && traffic->unsettled == 0)
+		actor_stopped(traffic->self);
 }
 
 /* --- sending
@@ -151,13 +151,13 @@ void hh_work_check_stopped(struct hh_work *work)
  */
 
 /* libcurl may have to write a request again, on a fresh connection: HH may count it twice. */
-void hh_work_note_written(struct hh_work *work, bool *written)
+void hh_traffic_note_written(struct hh_traffic *traffic, bool *written)
 {
 	int64_t now_us = clock_mono_us();
 
 	if (*written)
-		hh_pace_take(&work->pace, now_us);
-	hh_pace_written(&work->pace, now_us);
+		hh_pace_take(&traffic->pace, now_us);
+	hh_pace_written(&traffic->pace, now_us);
 	*written = true;
 }
 
@@ -165,7 +165,7 @@ static void on_written(void *context)
 {
 	struct hh_request *request = context;
 
-	hh_work_note_written(request->work, &request->written);
+	hh_traffic_note_written(request->traffic, &request->written);
 }
 
 /* HH_BASE_URL without a slash at its end, and the path. */
@@ -180,26 +180,26 @@ static char *url_of(const char *path)
 	return asprintf(&url, "%.*s%s", (int)len, base, path) < 0 ? NULL : url;
 }
 
-int hh_work_send(struct hh_work *work, const struct hh_http_request *http,
-		 hh_http_written_fn *written, hh_http_done_fn *done, void *context)
+int hh_traffic_send(struct hh_traffic *traffic, const struct hh_http_request *http,
+		    hh_http_written_fn *written, hh_http_done_fn *done, void *context)
 {
-	int rc = hh_http_send(work->http, http, written, done, context);
+	int rc = hh_http_send(traffic->http, http, written, done, context);
 
 	if (rc < 0)
 		return rc;
-	hh_pace_take(&work->pace, clock_mono_us());
-	hh_breaker_sent(&work->breaker);
-	work->count.requests++;
+	hh_pace_take(&traffic->pace, clock_mono_us());
+	hh_breaker_sent(&traffic->breaker);
+	traffic->count.requests++;
 	return 0;
 }
 
 static void launch(struct hh_request *request)
 {
-	struct hh_work *work = request->work;
+	struct hh_traffic *traffic = request->traffic;
 	int64_t remaining_ms = request->probe ? WHOLE_TIMEOUT_MS : hh_request_remaining_ms(request);
 	struct hh_http_request http = {
 		.url = url_of(request->key),
-		.bearer = work->token.text,
+		.bearer = traffic->token.text,
 		.timeout_ms = remaining_ms < WHOLE_TIMEOUT_MS ? remaining_ms : WHOLE_TIMEOUT_MS,
 	};
 	int rc = -ENOMEM;
@@ -208,10 +208,10 @@ static void launch(struct hh_request *request)
 		hh_personal_dress(request->personal, &http);
 	request->written = false;
 	request->hurried = http.timeout_ms < HURRIED_MS;
-	request->token_serial = work->token.serial;
+	request->token_serial = traffic->token.serial;
 	request->attempts++;
 	if (http.url != NULL)
-		rc = hh_work_send(work, &http, on_written, hh_answer_request, request);
+		rc = hh_traffic_send(traffic, &http, on_written, hh_answer_request, request);
 	free((char *)http.url);
 	if (rc == 0) {
 		request->in_flight = true;
@@ -228,15 +228,15 @@ static void launch(struct hh_request *request)
 
 static void on_token_written(void *context)
 {
-	struct hh_work *work = context;
+	struct hh_traffic *traffic = context;
 
-	hh_work_note_written(work, &work->token_written);
+	hh_traffic_note_written(traffic, &traffic->token_written);
 }
 
-static void launch_token(struct hh_work *work)
+static void launch_token(struct hh_traffic *traffic)
 {
 	char buf[2100];
-	char *form = hh_token_form(&work->token);
+	char *form = hh_token_form(&traffic->token);
 	const struct hh_http_request http = {
 		.url = hh_token_url(buf, sizeof(buf)),
 		.form = form,
@@ -244,20 +244,21 @@ static void launch_token(struct hh_work *work)
 	};
 	const struct hh_judgement no_memory = {.verdict = HH_TRY_AGAIN, .why = "out of memory"};
 
-	work->token_written = false;
-	if (form == NULL || hh_work_send(work, &http, on_token_written, hh_answer_token, work) < 0)
-		hh_token_fetched(&work->token, &no_memory, NULL);
+	traffic->token_written = false;
+	if (form == NULL ||
+	    hh_traffic_send(traffic, &http, on_token_written, hh_answer_token, traffic) < 0)
+		hh_token_fetched(&traffic->token, &no_memory, NULL);
 	seal_free(&form);
 }
 
 static void on_token_changed(void *context)
 {
-	struct hh_work *work = context;
+	struct hh_traffic *traffic = context;
 
-	hh_work_tell_health(work);
-	hh_work_sweep(work);
-	hh_work_check_stopped(work);
-	hh_work_pump(work);
+	hh_traffic_tell_health(traffic);
+	hh_traffic_sweep(traffic);
+	hh_traffic_check_stopped(traffic);
+	hh_traffic_pump(traffic);
 }
 
 /* --- turns
@@ -266,30 +267,30 @@ static void on_token_changed(void *context)
 
 static void on_pump(struct actor *self, void *context)
 {
-	struct hh_work *work = context;
+	struct hh_traffic *traffic = context;
 
 	(void)self;
-	work->pump = NULL;
-	hh_work_pump(work);
+	traffic->pump = NULL;
+	hh_traffic_pump(traffic);
 }
 
-static void pump_in(struct hh_work *work, int64_t wait_ms)
+static void pump_in(struct hh_traffic *traffic, int64_t wait_ms)
 {
-	actor_timer_stop(&work->pump);
-	work->pump = actor_timer_start(work->self, wait_ms, 0, on_pump, work);
-	if (work->pump == NULL)
+	actor_timer_stop(&traffic->pump);
+	traffic->pump = actor_timer_start(traffic->self, wait_ms, 0, on_pump, traffic);
+	if (traffic->pump == NULL)
 		fatal("hh.no_memory", "a timer");
 }
 
-static int ask_probe(struct hh_work *work);
+static int ask_probe(struct hh_traffic *traffic);
 
-static struct hh_request *next_request(struct hh_work *work)
+static struct hh_request *next_request(struct hh_traffic *traffic)
 {
-	bool token = hh_token_ready(&work->token);
+	bool token = hh_token_ready(&traffic->token);
 	struct hh_entry *entry;
 
-	while ((entry = token ? hh_queue_pop(&work->queue) : hh_queue_pop_personal(&work->queue)) !=
-	       NULL) {
+	while ((entry = token ? hh_queue_pop(&traffic->queue)
+			      : hh_queue_pop_personal(&traffic->queue)) != NULL) {
 		struct hh_request *request =
 			(struct hh_request *)((char *)entry - offsetof(struct hh_request, entry));
 
@@ -304,55 +305,55 @@ static struct hh_request *next_request(struct hh_work *work)
 
 /* Sends what may be sent now. False: nothing more for the moment, and it is seen to that we come
  * back. */
-static bool pump_one(struct hh_work *work)
+static bool pump_one(struct hh_traffic *traffic)
 {
 	int64_t now_us = clock_mono_us();
-	int64_t circuit_ms = hh_breaker_wait_ms(&work->breaker, now_us / 1000);
-	int64_t ready_us = hh_pace_ready_us(&work->pace, now_us);
-	bool exchange = hh_exchange_waits(work);
-	bool fetch = exchange || hh_token_wants_fetch(&work->token);
-	bool token = hh_token_ready(&work->token);
+	int64_t circuit_ms = hh_breaker_wait_ms(&traffic->breaker, now_us / 1000);
+	int64_t ready_us = hh_pace_ready_us(&traffic->pace, now_us);
+	bool exchange = hh_exchange_waits(traffic);
+	bool fetch = exchange || hh_token_wants_fetch(&traffic->token);
+	bool token = hh_token_ready(&traffic->token);
 	struct hh_request *request;
 
-	if (hh_http_count(work->http) >= IN_FLIGHT_MAX || ready_us == HH_PACE_NEVER)
+	if (hh_http_count(traffic->http) >= IN_FLIGHT_MAX || ready_us == HH_PACE_NEVER)
 		return false; /* the end of one under way brings us back */
 	if (circuit_ms > 0) {
-		pump_in(work, circuit_ms);
+		pump_in(traffic, circuit_ms);
 		return false;
 	}
-	if (!fetch && !token && hh_queue_count_personal(&work->queue) == 0)
+	if (!fetch && !token && hh_queue_count_personal(&traffic->queue) == 0)
 		return false; /* on_token_changed() does */
-	if (!fetch && hh_queue_count(&work->queue, HH_INTERACTIVE) == 0 &&
-	    hh_queue_count(&work->queue, HH_BACKGROUND) == 0 &&
-	    (work->breaker.state == HH_CLOSED || ask_probe(work) < 0))
+	if (!fetch && hh_queue_count(&traffic->queue, HH_INTERACTIVE) == 0 &&
+	    hh_queue_count(&traffic->queue, HH_BACKGROUND) == 0 &&
+	    (traffic->breaker.state == HH_CLOSED || ask_probe(traffic) < 0))
 		return false;
 	if (ready_us > now_us) {
-		pump_in(work, (ready_us - now_us + 999) / 1000);
+		pump_in(traffic, (ready_us - now_us + 999) / 1000);
 		return false;
 	}
 	if (exchange) {
-		hh_exchange_launch(work);
+		hh_exchange_launch(traffic);
 		return true;
 	}
 	if (fetch) {
-		launch_token(work);
+		launch_token(traffic);
 		return true;
 	}
-	request = next_request(work);
+	request = next_request(traffic);
 	if (request != NULL)
 		launch(request);
 	return request != NULL;
 }
 
-void hh_work_pump(struct hh_work *work)
+void hh_traffic_pump(struct hh_traffic *traffic)
 {
-	while (!actor_stopping(work->self) && pump_one(work))
+	while (!actor_stopping(traffic->self) && pump_one(traffic))
 		;
 }
 
-void hh_work_pump_soon(struct hh_work *work)
+void hh_traffic_pump_soon(struct hh_traffic *traffic)
 {
-	pump_in(work, 0);
+	pump_in(traffic, 0);
 }
 
 /* --- asking
@@ -372,7 +373,7 @@ static int read_probe(const struct hh_request *request, const json_t *json, stru
 
 static const struct hh_kind probe_kind = {.name = "probe", .reply_size = 1, .read = read_probe};
 
-static int ask_probe(struct hh_work *work)
+static int ask_probe(struct hh_traffic *traffic)
 {
 	const struct hh_want want = {
 		.kind = &probe_kind,
@@ -382,8 +383,8 @@ static int ask_probe(struct hh_work *work)
 	};
 	struct hh_request *request = NULL;
 
-	if (hh_share_flight(&work->share, want.key) == NULL)
-		request = hh_request_new(work, &want, NULL);
+	if (hh_share_flight(&traffic->share, want.key) == NULL)
+		request = hh_request_new(traffic, &want, NULL);
 	if (request == NULL)
 		return -ENOMEM;
 	request->probe = true;
@@ -393,10 +394,11 @@ static int ask_probe(struct hh_work *work)
 	return -ENOMEM;
 }
 
-static void refuse_overloaded(struct hh_work *work, struct actor_call *call, enum hh_class class)
+static void refuse_overloaded(struct hh_traffic *traffic, struct actor_call *call,
+			      enum hh_class class)
 {
-	size_t turns = hh_queue_turns(&work->queue, class);
-	int64_t wait_ms = hh_pace_estimate_ms(&work->pace, clock_mono_us(), (int64_t)turns);
+	size_t turns = hh_queue_turns(&traffic->queue, class);
+	int64_t wait_ms = hh_pace_estimate_ms(&traffic->pace, clock_mono_us(), (int64_t)turns);
 
 	if (wait_ms < OVERLOAD_WAIT_MIN_MS)
 		wait_ms = OVERLOAD_WAIT_MIN_MS;
@@ -405,46 +407,50 @@ static void refuse_overloaded(struct hh_work *work, struct actor_call *call, enu
 	actor_refuse_until(call, ERR_OVERLOADED, wait_ms, "too many requests wait for HH");
 }
 
-void hh_work_keep_sweeping(struct hh_work *work)
+void hh_traffic_keep_sweeping(struct hh_traffic *traffic)
 {
-	if (work->sweep == NULL)
-		work->sweep = actor_timer_start(work->self, SWEEP_MS, SWEEP_MS, on_sweep, work);
-	if (work->sweep == NULL)
+	if (traffic->sweep == NULL)
+		traffic->sweep =
+			actor_timer_start(traffic->self, SWEEP_MS, SWEEP_MS, on_sweep, traffic);
+	if (traffic->sweep == NULL)
 		fatal("hh.no_memory", "a timer");
 }
 
-void hh_work_ask(struct hh_work *work, struct actor_call *call, const struct hh_want *want)
+void hh_traffic_ask(struct hh_traffic *traffic, struct actor_call *call, const struct hh_want *want)
 {
-	struct hh_request *request = (struct hh_request *)hh_share_flight(&work->share, want->key);
+	struct hh_request *request =
+		(struct hh_request *)hh_share_flight(&traffic->share, want->key);
 	bool joined = request != NULL && !request->probe;
 	struct failure failure;
 
 	if ((request == NULL || !request->in_flight) &&
-	    hh_work_in_vain(work, want->class, false, actor_call_remaining_ms(call), &failure)) {
+	    hh_traffic_in_vain(traffic, want->class, false, actor_call_remaining_ms(call),
+			       &failure)) {
 		actor_refuse_with(call, &failure);
 		return;
 	}
 	if (joined)
-		work->count.shared++;
+		traffic->count.shared++;
 	else
-		request = hh_request_new(work, want, NULL);
+		request = hh_request_new(traffic, want, NULL);
 	if (request == NULL || hh_request_join(request, call, want->class, joined) < 0 ||
 	    (!joined && hh_request_queue(request, false) < 0)) {
 		if (!joined && request != NULL)
 			hh_request_free(request);
-		refuse_overloaded(work, call, want->class);
+		refuse_overloaded(traffic, call, want->class);
 		return;
 	}
 	request->keep |= want->keep;
-	hh_work_keep_sweeping(work);
-	hh_work_pump(work);
+	hh_traffic_keep_sweeping(traffic);
+	hh_traffic_pump(traffic);
 }
 
-void hh_work_give_kept(struct hh_work *work, struct actor_call *call, const struct jobs_page *page)
+void hh_traffic_give_kept(struct hh_traffic *traffic, struct actor_call *call,
+			  const struct jobs_page *page)
 {
 	struct jobs_page reply = *page;
 
-	work->count.shared++;
+	traffic->count.shared++;
 	reply.shared = true;
 	actor_reply(call, &reply);
 }
@@ -453,35 +459,35 @@ void hh_work_give_kept(struct hh_work *work, struct actor_call *call, const stru
  * -----------------------------------------------------------------------------------------
  */
 
-int hh_work_init(struct hh_work *work, struct actor *self)
+int hh_traffic_init(struct hh_traffic *traffic, struct actor *self)
 {
 	int rc;
 
-	work->self = self;
-	hh_queue_init(&work->queue, INTERACTIVE_MAX, BACKGROUND_MAX);
-	hh_share_init(&work->share, SHARE_BYTES);
-	rc = hh_pace_init(&work->pace, setting_real(HH_MAX_RPS));
+	traffic->self = self;
+	hh_queue_init(&traffic->queue, INTERACTIVE_MAX, BACKGROUND_MAX);
+	hh_share_init(&traffic->share, SHARE_BYTES);
+	rc = hh_pace_init(&traffic->pace, setting_real(HH_MAX_RPS));
 	if (rc < 0)
 		return rc;
 	rc = hh_http_open(actor_loop(self), setting_text(HH_USER_AGENT), IN_FLIGHT_MAX,
-			  &work->http);
+			  &traffic->http);
 	if (rc < 0)
 		return rc;
-	return hh_token_init(&work->token, self, on_token_changed, work);
+	return hh_token_init(&traffic->token, self, on_token_changed, traffic);
 }
 
-void hh_work_fini(struct hh_work *work)
+void hh_traffic_fini(struct hh_traffic *traffic)
 {
-	hh_http_close(&work->http);
-	while (work->requests != NULL)
-		hh_request_free(work->requests);
-	hh_exchange_free_all(work);
-	actor_timer_stop(&work->pump);
-	actor_timer_stop(&work->sweep);
-	hh_token_fini(&work->token);
-	hh_queue_fini(&work->queue);
-	hh_share_fini(&work->share);
-	hh_pace_fini(&work->pace);
+	hh_http_close(&traffic->http);
+	while (traffic->requests != NULL)
+		hh_request_free(traffic->requests);
+	hh_exchange_free_all(traffic);
+	actor_timer_stop(&traffic->pump);
+	actor_timer_stop(&traffic->sweep);
+	hh_token_fini(&traffic->token);
+	hh_queue_fini(&traffic->queue);
+	hh_share_fini(&traffic->share);
+	hh_pace_fini(&traffic->pace);
 }
 
 static void on_stop_over(struct actor *self, void *context)
@@ -490,9 +496,9 @@ static void on_stop_over(struct actor *self, void *context)
 	actor_stopped(self);
 }
 
-void hh_work_stop(struct hh_work *work)
+void hh_traffic_stop(struct hh_traffic *traffic)
 {
-	hh_work_check_stopped(work);
-	if (actor_timer_start(work->self, STOP_MS, 0, on_stop_over, NULL) == NULL)
-		actor_stopped(work->self);
+	hh_traffic_check_stopped(traffic);
+	if (actor_timer_start(traffic->self, STOP_MS, 0, on_stop_over, NULL) == NULL)
+		actor_stopped(traffic->self);
 }
