@@ -15,6 +15,7 @@
 
 #define AGAIN_MS    2000 /* what cannot be taken now */
 #define LIVES_MAX_S INT64_C(3153600000)
+#define TOKEN_BYTES 4096 /* of the catalogue's tokens; sealed it is half as long again */
 
 /* --- sealed texts --- */
 
@@ -57,7 +58,7 @@ void hh_token_words(char words[HH_TOKEN_WORDS_SIZE], const struct hh_judgement *
 	const char *all = hh_text(json, "error_description");
 
 	if (all[0] == '\0')
-		all = judgement->why;
+		all = judgement->verdict == HH_DONE ? "HH's answer cannot be read" : judgement->why;
 	(void)snprintf(words, HH_TOKEN_WORDS_SIZE, "%.*s",
 		       (int)utf8_prefix(all, HH_TOKEN_WORDS_CHARS), all);
 }
@@ -70,6 +71,15 @@ struct opt_int hh_expires_in_s(const json_t *json)
 	if (!json_is_integer(given))
 		return (struct opt_int){0};
 	return OPT_INT_OF(seconds < 0 ? 0 : seconds > LIVES_MAX_S ? LIVES_MAX_S : seconds);
+}
+
+bool hh_token_given(const struct hh_judgement *judgement, const json_t *json)
+{
+	size_t access_len = strlen(hh_text(json, "access_token"));
+	size_t refresh_len = strlen(hh_text(json, "refresh_token"));
+
+	return judgement->verdict == HH_DONE && access_len > 0 && access_len <= TOKEN_BYTES &&
+	       refresh_len <= TOKEN_BYTES;
 }
 
 bool hh_token_dead(const struct hh_judgement *judgement, const json_t *json)
@@ -113,10 +123,10 @@ static void on_status(void *context, const struct hh_user_token *token)
 
 /* A caller's own token: only HH knows whether it is any good. */
 static int ask_me(struct hh_accounts *accounts, struct actor_call *call,
-		  const struct acting *acting, hh_own_done_fn *done, void *context)
+		  const struct acting *acting, hh_personal_done_fn *done, void *context)
 {
 	static const struct hh_kind me_kind = {.name = "me"};
-	const struct hh_own_want want = {
+	const struct hh_personal_want want = {
 		.kind = &me_kind,
 		.call = call,
 		.acting = acting,
@@ -126,16 +136,27 @@ static int ask_me(struct hh_accounts *accounts, struct actor_call *call,
 		.context = context,
 	};
 
-	return hh_own_ask(accounts->work, &want);
+	return hh_personal_ask(accounts->traffic, &want);
 }
 
-static void on_me(void *context, const struct hh_own_result *result)
+/* HH answers an application and an employer as well, who cannot apply. Refuses the call when it is not
+ * an applicant's. */
+static bool is_applicants(struct actor_call *call, const struct hh_personal_result *result)
+{
+	if (result->failure != NULL)
+		actor_refuse_with(call, result->failure);
+	else if (!json_is_true(json_object_get(result->json, "is_applicant")))
+		actor_refuse(call, ERR_HH_LOGIN_REQUIRED, NULL, "the token is not an applicant's");
+	else
+		return true;
+	return false;
+}
+
+static void on_me(void *context, const struct hh_personal_result *result)
 {
 	struct actor_call *call = context;
 
-	if (result->failure != NULL)
-		actor_refuse_with(call, result->failure);
-	else
+	if (is_applicants(call, result))
 		actor_reply(call, &(struct account_status){.connected = true});
 }
 
@@ -194,13 +215,11 @@ static void keep(const struct keeping *k)
 	sealed_pair_free(&pair);
 }
 
-static void on_worth(void *context, const struct hh_own_result *result)
+static void on_worth(void *context, const struct hh_personal_result *result)
 {
 	const struct keeping *k = context;
 
-	if (result->failure != NULL)
-		actor_refuse_with(k->call, result->failure);
-	else
+	if (is_applicants(k->call, result))
 		keep(k);
 }
 
@@ -215,7 +234,7 @@ static void on_account(void *context, const struct hh_user_token *token)
 	}
 	rc = ask_me(k->accounts, k->call, k->acting, on_worth, k);
 	if (rc < 0)
-		hh_own_refuse_call(k->call, rc);
+		hh_personal_refuse_call(k->call, rc);
 }
 
 void hh_account_keep(struct hh_accounts *accounts, struct actor_call *call,
@@ -247,16 +266,16 @@ static void wipe_and_free(void *memory)
 	free(memory);
 }
 
-int hh_accounts_init(struct hh_accounts *accounts, struct hh_work *work)
+int hh_accounts_init(struct hh_accounts *accounts, struct hh_traffic *traffic)
 {
 	const char *key = setting_text(ENCRYPTION_KEY);
 	int rc = 0;
 
-	accounts->work = work;
-	accounts->self = work->self;
+	accounts->traffic = traffic;
+	accounts->self = traffic->self;
 	accounts->tokens = (struct hh_user_tokens){
 		.ask = hh_lookup_ask, .refused = hh_lookup_refused, .keeper = accounts};
-	work->tokens = &accounts->tokens;
+	traffic->tokens = &accounts->tokens;
 	json_set_alloc_funcs(malloc, wipe_and_free);
 	(void)setting_node_name(accounts->node);
 	if (key != NULL && setting_text(HH_CLIENT_ID) != NULL &&
@@ -272,6 +291,6 @@ void hh_accounts_fini(struct hh_accounts *accounts)
 {
 	hh_lookups_fini(accounts);
 	hh_logins_fini(accounts);
-	hh_keys_fini(accounts);
+	hh_key_rotation_fini(accounts);
 	seal_ring_wipe(&accounts->keys);
 }

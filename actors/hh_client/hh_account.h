@@ -1,9 +1,9 @@
 /* hh_account.h - the accounts of users at HH: their tokens, logins, and the keys that seal them.
  *
- *   hh_account.c   whether an account works, keeping one
- *   hh_lookup.c    tokens: found, refreshed, given; the users' hh_user_tokens
- *   hh_login.c     login pages, codes and refresh tokens that callers bring
- *   hh_keys.c      sealing everything anew with another key
+ *   hh_account.c        whether an account works, keeping one
+ *   hh_lookup.c         tokens: found, refreshed, given; the users' hh_user_tokens
+ *   hh_login.c          login pages, codes and refresh tokens that callers bring
+ *   hh_key_rotation.c   sealing everything anew with another key
  *
  * HH's rules: a refresh token works once, and only after the access token has expired, and a pair
  * that is lost takes the person. So the database says whose turn it is to refresh a pair, for all
@@ -14,7 +14,7 @@
 #ifndef HH_CLIENT_HH_ACCOUNT_H
 #define HH_CLIENT_HH_ACCOUNT_H
 
-#include "actors/hh_client/hh_own.h"
+#include "actors/hh_client/hh_personal.h"
 #include "base/seal.h"
 
 struct lookup;
@@ -22,7 +22,7 @@ struct login;
 struct rotation;
 
 struct hh_accounts {
-	struct hh_work *work;
+	struct hh_traffic *traffic;
 	struct actor *self;
 	struct seal_ring keys; /* none: no accounts are kept */
 	char node[SETTING_NODE_NAME_SIZE];
@@ -32,8 +32,9 @@ struct hh_accounts {
 	struct rotation *rotation;
 };
 
-/* Reads the settings, and is the work's users' tokens from now on. Returns 0 or a negative errno. */
-int hh_accounts_init(struct hh_accounts *accounts, struct hh_work *work)
+/* Reads the settings, and gives the traffic the users' tokens from now
+ * on. Returns 0 or a negative errno. */
+int hh_accounts_init(struct hh_accounts *accounts, struct hh_traffic *traffic)
 	__attribute__((warn_unused_result));
 
 void hh_accounts_fini(struct hh_accounts *accounts);
@@ -53,7 +54,7 @@ void hh_login_connect(struct hh_accounts *accounts, struct actor_call *call,
 		      const struct account_connect *given);
 void hh_login_refresh(struct hh_accounts *accounts, struct actor_call *call,
 		      const struct account_refresh *given);
-void hh_keys_rotate(struct hh_accounts *accounts, struct actor_call *call);
+void hh_key_rotation_begin(struct hh_accounts *accounts, struct actor_call *call);
 
 /* --- between the files --- */
 
@@ -63,7 +64,7 @@ int hh_lookup_ask(void *keeper, const char *user_id, int64_t not_version, hh_use
 void hh_lookup_refused(void *keeper, const char *user_id, int64_t version, bool expired);
 void hh_lookups_fini(struct hh_accounts *accounts);
 void hh_logins_fini(struct hh_accounts *accounts);
-void hh_keys_fini(struct hh_accounts *accounts);
+void hh_key_rotation_fini(struct hh_accounts *accounts);
 
 /* A pair, sealed for the store under a user's name. */
 struct sealed_pair {
@@ -90,6 +91,9 @@ void hh_token_words(char words[HH_TOKEN_WORDS_SIZE], const struct hh_judgement *
 /* How long HH says that a new access token lives, in seconds, at most 100 years. Not set: it does not say, which
  * it need not (RFC 6749, 5.1). */
 struct opt_int hh_expires_in_s(const json_t *json);
+
+/* Whether HH gave a pair, and one that the store takes: what does not fit would be saved for ever. */
+bool hh_token_given(const struct hh_judgement *judgement, const json_t *json);
 
 /* HH will never take this code or refresh token. */
 bool hh_token_dead(const struct hh_judgement *judgement, const json_t *json);

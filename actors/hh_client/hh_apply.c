@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "actors/hh_client/hh_own.h"
+#include "actors/hh_client/hh_personal.h"
 #include "actors/hh_client/hh_words.h"
 #include "proto/codec.h"
 
@@ -17,8 +17,8 @@ static const struct hh_kind apply_kind = {.name = "apply"};
 static const struct hh_kind applied_kind = {.name = "applied"};
 
 /* What is asked of HH; lives in its call's arena. */
-struct errand {
-	struct hh_work *work;
+struct applying {
+	struct hh_traffic *traffic;
 	struct actor_call *call;
 	struct acting acting;
 	const char *vacancy_id;
@@ -44,7 +44,7 @@ static const json_t *find(const json_t *json, const char *vacancy_id)
 	return NULL;
 }
 
-static int ask_applied(struct errand *a, hh_own_done_fn *done)
+static int ask_applied(struct applying *a, hh_personal_done_fn *done)
 {
 	const char *path =
 		arena_printf(actor_call_arena(a->call), "/negotiations?vacancy_id=%s&per_page=%d",
@@ -52,20 +52,20 @@ static int ask_applied(struct errand *a, hh_own_done_fn *done)
 
 	if (path == NULL)
 		return -ENOMEM;
-	return hh_own_ask(a->work, &(struct hh_own_want){
-					   .kind = &applied_kind,
-					   .call = a->call,
-					   .acting = &a->acting,
-					   .purpose = HH_READING,
-					   .path = path,
-					   .done = done,
-					   .context = a,
-				   });
+	return hh_personal_ask(a->traffic, &(struct hh_personal_want){
+						   .kind = &applied_kind,
+						   .call = a->call,
+						   .acting = &a->acting,
+						   .purpose = HH_READING,
+						   .path = path,
+						   .done = done,
+						   .context = a,
+					   });
 }
 
-static void on_found(void *context, const struct hh_own_result *result)
+static void on_found(void *context, const struct hh_personal_result *result)
 {
-	struct errand *a = context;
+	struct applying *a = context;
 	const json_t *item;
 	struct hh_applied_answer answer = {0};
 
@@ -83,10 +83,10 @@ static void on_found(void *context, const struct hh_own_result *result)
 	actor_reply(a->call, &answer);
 }
 
-static struct errand *errand_new(struct hh_work *work, struct actor_call *call,
-				 struct acting acting, const char *vacancy_id)
+static struct applying *applying_new(struct hh_traffic *traffic, struct actor_call *call,
+				     struct acting acting, const char *vacancy_id)
 {
-	struct errand *a;
+	struct applying *a;
 
 	if (strspn(vacancy_id, "0123456789") != strlen(vacancy_id)) {
 		actor_refuse(call, ERR_VACANCY_NOT_FOUND, "vacancy_id", "HH's ids are digits");
@@ -94,26 +94,27 @@ static struct errand *errand_new(struct hh_work *work, struct actor_call *call,
 	}
 	a = arena_alloc(actor_call_arena(call), sizeof(*a));
 	if (a == NULL) {
-		hh_own_refuse_call(call, -ENOMEM);
+		hh_personal_refuse_call(call, -ENOMEM);
 		return NULL;
 	}
-	a->work = work;
+	a->traffic = traffic;
 	a->call = call;
 	a->acting = acting;
 	a->vacancy_id = vacancy_id;
 	return a;
 }
 
-void hh_apply_find(struct hh_work *work, struct actor_call *call, const struct hh_applied *applied)
+void hh_apply_find(struct hh_traffic *traffic, struct actor_call *call,
+		   const struct hh_applied *applied)
 {
-	struct errand *a = errand_new(
-		work, call,
+	struct applying *a = applying_new(
+		traffic, call,
 		(struct acting){.user_id = applied->user_id, .access_token = applied->access_token},
 		applied->vacancy_id);
 	int rc = a == NULL ? 0 : ask_applied(a, on_found);
 
 	if (rc < 0)
-		hh_own_refuse_call(call, rc);
+		hh_personal_refuse_call(call, rc);
 }
 
 /* --- applying --- */
@@ -141,7 +142,7 @@ static void refuse(struct actor_call *call, const struct failure *failure, bool 
 	actor_refuse_with(call, &told);
 }
 
-static void applied(const struct errand *a, const char *id)
+static void applied(const struct applying *a, const char *id)
 {
 	const struct hh_apply_outcome outcome = {.negotiation_id = id};
 
@@ -149,7 +150,7 @@ static void applied(const struct errand *a, const char *id)
 }
 
 /* HH has the application: what is not known is its id, and hh.applied can find it. */
-static void refuse_unnamed(const struct errand *a)
+static void refuse_unnamed(const struct applying *a)
 {
 	const struct failure failure = {.error = error_code(ERR_UNAVAILABLE),
 					.message = "HH has the application, its id is not known"};
@@ -157,9 +158,9 @@ static void refuse_unnamed(const struct errand *a)
 	refuse(a->call, &failure, true);
 }
 
-static void on_named(void *context, const struct hh_own_result *result)
+static void on_named(void *context, const struct hh_personal_result *result)
 {
-	struct errand *a = context;
+	struct applying *a = context;
 	const json_t *item = result->failure == NULL ? find(result->json, a->vacancy_id) : NULL;
 
 	if (item != NULL)
@@ -169,7 +170,7 @@ static void on_named(void *context, const struct hh_own_result *result)
 }
 
 /* The employer takes applications elsewhere only. */
-static void give_url(const struct errand *a, const char *url)
+static void give_url(const struct applying *a, const char *url)
 {
 	const struct hh_apply_outcome outcome = {.external_url = url};
 	const struct failure failure = {.error = error_code(ERR_HH_REFUSED),
@@ -183,9 +184,9 @@ static void give_url(const struct errand *a, const char *url)
 		actor_reply(a->call, &outcome);
 }
 
-static void on_applied(void *context, const struct hh_own_result *result)
+static void on_applied(void *context, const struct hh_personal_result *result)
 {
-	struct errand *a = context;
+	struct applying *a = context;
 	const char *own_id = hh_text(result->json, "id");
 	char id[ID_SIZE];
 
@@ -206,10 +207,11 @@ static void on_applied(void *context, const struct hh_own_result *result)
 	}
 }
 
-void hh_apply_send(struct hh_work *work, struct actor_call *call, const struct hh_apply *apply)
+void hh_apply_send(struct hh_traffic *traffic, struct actor_call *call,
+		   const struct hh_apply *apply)
 {
-	struct errand *a = errand_new(
-		work, call,
+	struct applying *a = applying_new(
+		traffic, call,
 		(struct acting){.user_id = apply->user_id, .access_token = apply->access_token},
 		apply->vacancy_id);
 	bool letter = apply->message != NULL && !hh_words_blank(apply->message);
@@ -221,18 +223,18 @@ void hh_apply_send(struct hh_work *work, struct actor_call *call, const struct h
 	a->fields[1] = (struct hh_http_field){"resume_id", apply->resume_id};
 	if (letter)
 		a->fields[2] = (struct hh_http_field){"message", apply->message};
-	rc = hh_own_ask(work, &(struct hh_own_want){
-				      .kind = &apply_kind,
-				      .call = call,
-				      .acting = &a->acting,
-				      .purpose = HH_APPLYING,
-				      .method = HH_POST,
-				      .path = "/negotiations",
-				      .fields = a->fields,
-				      .once = true,
-				      .done = on_applied,
-				      .context = a,
-			      });
+	rc = hh_personal_ask(traffic, &(struct hh_personal_want){
+					      .kind = &apply_kind,
+					      .call = call,
+					      .acting = &a->acting,
+					      .purpose = HH_APPLYING,
+					      .method = HH_POST,
+					      .path = "/negotiations",
+					      .fields = a->fields,
+					      .once = true,
+					      .done = on_applied,
+					      .context = a,
+				      });
 	if (rc < 0)
-		hh_own_refuse_call(call, rc);
+		hh_personal_refuse_call(call, rc);
 }

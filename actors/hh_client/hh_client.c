@@ -11,11 +11,11 @@
  *          a token, shares a user's answer with another, applies twice by itself.
  *
  *   hh_client.c               messages to requests
- *   hh_work, hh_request, hh_answer   a request's life: join, turn, send, judge, try again, answer
- *   hh_own                    the same on behalf of a user, with his token
+ *   hh_traffic, hh_request, hh_answer   a request's life: join, turn, send, judge, again, answer
+ *   hh_personal               the same on behalf of a user, with his token
  *   hh_resumes, hh_ensure, hh_apply   what is done for a user
  *   hh_token                  what searches are asked with
- *   hh_account, hh_login, hh_keys, hh_errand   users' tokens, logins, keys
+ *   hh_account, hh_lookup, hh_login, hh_exchange, hh_key_rotation   users' tokens, logins, keys
  *   hh_http                   libcurl on the loop
  *   hh_queue, hh_pace         whose turn, and when            \
  *   hh_retry, hh_failure      what an answer means            |  pure: no clock, no socket of
@@ -26,7 +26,7 @@
  *   hh_cv, hh_resume_body, hh_resume_life, hh_role, hh_words, hh_choice   a CV as a resume   /
  *
  * A new kind of request is a struct hh_kind and a handler here; one that needs a user's own token
- * is asked with hh_own_ask().
+ * is asked with hh_personal_ask().
  */
 #include <errno.h>
 #include <stdio.h>
@@ -39,15 +39,15 @@
 #include "actors/hh_client/hh_ensure.h"
 #include "actors/hh_client/hh_query.h"
 #include "actors/hh_client/hh_resumes.h"
+#include "actors/hh_client/hh_traffic.h"
 #include "actors/hh_client/hh_vacancy.h"
-#include "actors/hh_client/hh_work.h"
 #include "base/clock.h"
 
 /* More than the queues hold: who joins another's request takes a place as well. */
 #define MAILBOX_MAX 8192
 
 struct hh_client {
-	struct hh_work work;
+	struct hh_traffic traffic;
 	struct hh_accounts accounts;
 	struct hh_ensure *ensures; /* resumes that are being made ready */
 };
@@ -65,12 +65,12 @@ static void share_page(void *reply, bool shared)
 	((struct jobs_page *)reply)->shared = shared;
 }
 
-static void keep_page(struct hh_work *work, const struct hh_request *request, struct arena *arena,
-		      const void *reply)
+static void keep_page(struct hh_traffic *traffic, const struct hh_request *request,
+		      struct arena *arena, const void *reply)
 {
 	const struct jobs_page page = *(const struct jobs_page *)reply;
 
-	hh_share_keep(&work->share, request->key, arena, &page, clock_mono_ms());
+	hh_share_keep(&traffic->share, request->key, arena, &page, clock_mono_ms());
 }
 
 static const struct hh_kind page_kind = {
@@ -147,7 +147,7 @@ static void on_jobs_search(struct actor *self, struct actor_call *call, const vo
 	};
 
 	if (want.key != NULL)
-		hh_work_ask(&client->work, call, &want);
+		hh_traffic_ask(&client->traffic, call, &want);
 }
 
 static void on_jobs_fetch_page(struct actor *self, struct actor_call *call, const void *message)
@@ -176,11 +176,11 @@ static void on_jobs_fetch_page(struct actor *self, struct actor_call *call, cons
 
 	if (want.key == NULL)
 		return;
-	kept = hh_share_page(&client->work.share, want.key, fetch->max_age_ms, clock_mono_ms());
+	kept = hh_share_page(&client->traffic.share, want.key, fetch->max_age_ms, clock_mono_ms());
 	if (kept != NULL)
-		hh_work_give_kept(&client->work, call, kept);
+		hh_traffic_give_kept(&client->traffic, call, kept);
 	else
-		hh_work_ask(&client->work, call, &want);
+		hh_traffic_ask(&client->traffic, call, &want);
 }
 
 static void on_jobs_get(struct actor *self, struct actor_call *call, const void *message)
@@ -197,42 +197,42 @@ static void on_jobs_get(struct actor *self, struct actor_call *call, const void 
 	if (want.key == NULL)
 		actor_refuse(call, ERR_TOO_LARGE, NULL, "out of memory");
 	else
-		hh_work_ask(&client->work, call, &want);
+		hh_traffic_ask(&client->traffic, call, &want);
 }
 
 static void on_resumes_list(struct actor *self, struct actor_call *call, const void *message)
 {
 	struct hh_client *client = actor_state(self);
 
-	hh_resumes_list(&client->work, call, message);
+	hh_resumes_list(&client->traffic, call, message);
 }
 
 static void on_resume_get(struct actor *self, struct actor_call *call, const void *message)
 {
 	struct hh_client *client = actor_state(self);
 
-	hh_resumes_get(&client->work, call, message);
+	hh_resumes_get(&client->traffic, call, message);
 }
 
 static void on_resume_ensure(struct actor *self, struct actor_call *call, const void *message)
 {
 	struct hh_client *client = actor_state(self);
 
-	hh_ensure_resume(&client->work, &client->ensures, call, message);
+	hh_ensure_resume(&client->traffic, &client->ensures, call, message);
 }
 
 static void on_hh_apply(struct actor *self, struct actor_call *call, const void *message)
 {
 	struct hh_client *client = actor_state(self);
 
-	hh_apply_send(&client->work, call, message);
+	hh_apply_send(&client->traffic, call, message);
 }
 
 static void on_hh_applied(struct actor *self, struct actor_call *call, const void *message)
 {
 	struct hh_client *client = actor_state(self);
 
-	hh_apply_find(&client->work, call, message);
+	hh_apply_find(&client->traffic, call, message);
 }
 
 static void on_account_redirect(struct actor *self, struct actor_call *call, const void *message)
@@ -275,23 +275,23 @@ static void on_keys_rotate(struct actor *self, struct actor_call *call, const vo
 	struct hh_client *client = actor_state(self);
 
 	(void)message;
-	hh_keys_rotate(&client->accounts, call);
+	hh_key_rotation_begin(&client->accounts, call);
 }
 
 static void on_hh_state(struct actor *self, struct actor_call *call, const void *message)
 {
 	const struct hh_client *client = actor_state(self);
-	const struct hh_work *work = &client->work;
+	const struct hh_traffic *traffic = &client->traffic;
 	const struct hh_state state = {
-		.circuit = hh_circuit_name(hh_breaker_state(&work->breaker, clock_mono_ms())),
+		.circuit = hh_circuit_name(hh_breaker_state(&traffic->breaker, clock_mono_ms())),
 		.max_rps = setting_real(HH_MAX_RPS),
-		.queued_interactive = (int64_t)hh_queue_count(&work->queue, HH_INTERACTIVE),
-		.queued_background = (int64_t)hh_queue_count(&work->queue, HH_BACKGROUND),
-		.wait_ms = hh_work_wait_ms(work),
-		.requests = work->count.requests,
-		.shared = work->count.shared,
-		.failed = work->count.failed,
-		.retried = work->count.retried,
+		.queued_interactive = (int64_t)hh_queue_count(&traffic->queue, HH_INTERACTIVE),
+		.queued_background = (int64_t)hh_queue_count(&traffic->queue, HH_BACKGROUND),
+		.wait_ms = hh_traffic_wait_ms(traffic),
+		.requests = traffic->count.requests,
+		.shared = traffic->count.shared,
+		.failed = traffic->count.failed,
+		.retried = traffic->count.retried,
 	};
 
 	(void)message;
@@ -307,16 +307,16 @@ static int hh_client_init(struct actor *self)
 	int rc;
 
 	srandom((unsigned)clock_mono_us());
-	client->work.self = self;
-	rc = hh_accounts_init(&client->accounts, &client->work);
-	return rc < 0 ? rc : hh_work_init(&client->work, self);
+	client->traffic.self = self;
+	rc = hh_accounts_init(&client->accounts, &client->traffic);
+	return rc < 0 ? rc : hh_traffic_init(&client->traffic, self);
 }
 
 static void hh_client_stop(struct actor *self)
 {
 	struct hh_client *client = actor_state(self);
 
-	hh_work_stop(&client->work);
+	hh_traffic_stop(&client->traffic);
 }
 
 static void hh_client_terminate(struct actor *self)
@@ -325,7 +325,7 @@ static void hh_client_terminate(struct actor *self)
 
 	hh_ensure_fini(&client->ensures);
 	hh_accounts_fini(&client->accounts);
-	hh_work_fini(&client->work);
+	hh_traffic_fini(&client->traffic);
 }
 
 static const struct actor_call_clause hh_client_calls[] = {

@@ -19,7 +19,7 @@
 
 #include "actors/hh_client/hh_choice.h"
 #include "actors/hh_client/hh_cv.h"
-#include "actors/hh_client/hh_own.h"
+#include "actors/hh_client/hh_personal.h"
 #include "actors/hh_client/hh_resume_body.h"
 #include "actors/hh_client/hh_words.h"
 #include "base/clock.h"
@@ -43,7 +43,7 @@ static const struct hh_kind publish_kind = {.name = "resume_publish"};
 struct hh_ensure {
 	struct hh_ensure *next; /* in the list of all, newest first */
 	struct hh_ensure **all;
-	struct hh_work *work;
+	struct hh_traffic *traffic;
 	struct actor_call *call;
 	const struct resume_ensure *wanted; /* lives as long as the call */
 	char user[HH_QUEUE_USER_SIZE];
@@ -140,7 +140,7 @@ static void refuse(struct hh_ensure *e, enum msg_error error, const char *messag
 
 static void refuse_overloaded(struct hh_ensure *e)
 {
-	hh_own_refuse_call(e->call, -ENOMEM);
+	hh_personal_refuse_call(e->call, -ENOMEM);
 	end(e);
 }
 
@@ -169,7 +169,7 @@ static bool wait_for(struct hh_ensure *e, void (*step)(struct hh_ensure *e))
 		return false;
 	e->waits++;
 	e->step = step;
-	e->timer = actor_timer_start(e->work->self, wait_ms, 0, on_waited, e);
+	e->timer = actor_timer_start(e->traffic->self, wait_ms, 0, on_waited, e);
 	return e->timer != NULL;
 }
 
@@ -182,27 +182,27 @@ static void patience_again(struct hh_ensure *e)
 
 /* Asks HH; it refuses and ends e when that cannot be. */
 static void ask(struct hh_ensure *e, const struct hh_kind *kind, enum hh_http_method method,
-		const char *path, hh_own_done_fn *answered)
+		const char *path, hh_personal_done_fn *answered)
 {
-	int rc = path == NULL
-			 ? -ENOMEM
-			 : hh_own_ask(e->work,
-				      &(struct hh_own_want){
-					      .kind = kind,
-					      .call = e->call,
-					      .acting = &e->acting,
-					      .purpose = method == HH_GET ? HH_READING : HH_WRITING,
-					      .method = method,
-					      .path = path,
-					      .json = e->body,
-					      .once = kind == &make_kind,
-					      .done = answered,
-					      .context = e,
-				      });
+	int rc = path == NULL ? -ENOMEM
+			      : hh_personal_ask(e->traffic,
+						&(struct hh_personal_want){
+							.kind = kind,
+							.call = e->call,
+							.acting = &e->acting,
+							.purpose = method == HH_GET ? HH_READING
+										    : HH_WRITING,
+							.method = method,
+							.path = path,
+							.json = e->body,
+							.once = kind == &make_kind,
+							.done = answered,
+							.context = e,
+						});
 
 	if (rc == 0)
 		return;
-	hh_own_refuse_call(e->call, rc);
+	hh_personal_refuse_call(e->call, rc);
 	end(e);
 }
 
@@ -213,7 +213,7 @@ static const char *path_of(struct hh_ensure *e, const char *more)
 
 /* --- the state of a resume --- */
 
-static void on_published(void *context, const struct hh_own_result *result)
+static void on_published(void *context, const struct hh_personal_result *result)
 {
 	struct hh_ensure *e = context;
 
@@ -231,7 +231,7 @@ static void on_published(void *context, const struct hh_own_result *result)
 	check(e);
 }
 
-static void on_completed(void *context, const struct hh_own_result *result)
+static void on_completed(void *context, const struct hh_personal_result *result)
 {
 	struct hh_ensure *e = context;
 
@@ -348,7 +348,7 @@ static void not_found(struct hh_ensure *e)
 	find(e);
 }
 
-static void on_checked(void *context, const struct hh_own_result *result)
+static void on_checked(void *context, const struct hh_personal_result *result)
 {
 	struct hh_ensure *e = context;
 
@@ -397,7 +397,7 @@ static void make_numbered(struct hh_ensure *e)
 		       "{\"description\":\"title\"}");
 }
 
-static void on_made(void *context, const struct hh_own_result *result)
+static void on_made(void *context, const struct hh_personal_result *result)
 {
 	struct hh_ensure *e = context;
 	const char *own_id = hh_text(result->json, "id");
@@ -442,7 +442,7 @@ static void make(struct hh_ensure *e)
 }
 
 /* A CV without the person's name: HH knows it. */
-static void on_person(void *context, const struct hh_own_result *result)
+static void on_person(void *context, const struct hh_personal_result *result)
 {
 	struct hh_ensure *e = context;
 	static const char *const keys[][2] = {{"first_name", HH_CV_FIRST_NAME},
@@ -471,7 +471,7 @@ static void make_first(struct hh_ensure *e)
 
 /* --- one that is there --- */
 
-static void on_found(void *context, const struct hh_own_result *result)
+static void on_found(void *context, const struct hh_personal_result *result)
 {
 	struct hh_ensure *e = context;
 	const struct hh_choice choice = {.title = json_string_value(e->title),
@@ -540,7 +540,7 @@ static void start(struct hh_ensure *e)
 	}
 }
 
-static struct hh_ensure *ensure_new(struct hh_work *work, struct hh_ensure **under_way,
+static struct hh_ensure *ensure_new(struct hh_traffic *traffic, struct hh_ensure **under_way,
 				    struct actor_call *call, const struct resume_ensure *wanted)
 {
 	struct hh_ensure *e = calloc(1, sizeof(*e));
@@ -549,7 +549,7 @@ static struct hh_ensure *ensure_new(struct hh_work *work, struct hh_ensure **und
 		return NULL;
 	e->cv = json_loads(wanted->customized_cv, 0, NULL);
 	e->title = hh_cv_title(e->cv);
-	e->work = work;
+	e->traffic = traffic;
 	e->call = call;
 	e->wanted = wanted;
 	e->acting.user_id = wanted->user_id;
@@ -561,14 +561,14 @@ static struct hh_ensure *ensure_new(struct hh_work *work, struct hh_ensure **und
 	return e;
 }
 
-void hh_ensure_resume(struct hh_work *work, struct hh_ensure **under_way, struct actor_call *call,
-		      const struct resume_ensure *wanted)
+void hh_ensure_resume(struct hh_traffic *traffic, struct hh_ensure **under_way,
+		      struct actor_call *call, const struct resume_ensure *wanted)
 {
 	struct hh_ensure *others = *under_way;
-	struct hh_ensure *e = ensure_new(work, under_way, call, wanted);
+	struct hh_ensure *e = ensure_new(traffic, under_way, call, wanted);
 
 	if (e == NULL) {
-		hh_own_refuse_call(call, -ENOMEM);
+		hh_personal_refuse_call(call, -ENOMEM);
 		return;
 	}
 	while (others != NULL && strcmp(others->user, wanted->user_id) != 0)

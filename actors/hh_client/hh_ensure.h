@@ -9,14 +9,14 @@
 #ifndef HH_CLIENT_HH_ENSURE_H
 #define HH_CLIENT_HH_ENSURE_H
 
-#include "actors/hh_client/hh_work.h"
+#include "actors/hh_client/hh_traffic.h"
 
 struct hh_ensure; /* one of them, under way */
 
 /* Takes call, and answers it. A user's come one after the other. under_way is the list of them all.
  */
-void hh_ensure_resume(struct hh_work *work, struct hh_ensure **under_way, struct actor_call *call,
-		      const struct resume_ensure *wanted);
+void hh_ensure_resume(struct hh_traffic *traffic, struct hh_ensure **under_way,
+		      struct actor_call *call, const struct resume_ensure *wanted);
 
 /* The actor ends: frees all, nobody is answered. */
 void hh_ensure_fini(struct hh_ensure **under_way);

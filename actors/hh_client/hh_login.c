@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "actors/hh_client/hh_account.h"
-#include "actors/hh_client/hh_errand.h"
+#include "actors/hh_client/hh_exchange.h"
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -70,13 +70,13 @@ static void later(struct login *login, int64_t wait_ms, actor_timer_fn *fn)
 
 static void settle(struct login *login)
 {
-	struct hh_work *work = login->accounts->work;
+	struct hh_traffic *traffic = login->accounts->traffic;
 
 	if (!login->mine)
 		return;
 	login->mine = false;
-	work->unsettled--;
-	hh_work_check_stopped(work);
+	traffic->unsettled--;
+	hh_traffic_check_stopped(traffic);
 }
 
 /* --- the caller --- */
@@ -231,7 +231,7 @@ static void on_answer(void *context, const struct hh_judgement *judgement, const
 	char words[HH_TOKEN_WORDS_SIZE];
 
 	hh_token_words(words, judgement, json);
-	if (judgement->verdict == HH_DONE && hh_text(json, "access_token")[0] != '\0') {
+	if (hh_token_given(judgement, json)) {
 		keep_answer(login, json);
 	} else if (hh_token_dead(judgement, json)) {
 		(void)snprintf(login->error, sizeof(login->error), "%s", words);
@@ -252,10 +252,10 @@ static char *form_of(const struct login *login)
 	const char *redirect_uri = setting_text(HH_REDIRECT_URI);
 
 	if (login->connect == NULL)
-		return hh_errand_form((const char *const[]){"grant_type", "refresh_token",
-							    "refresh_token",
-							    login->refresh->refresh_token, NULL});
-	return hh_errand_form((const char *const[]){
+		return hh_exchange_form((const char *const[]){"grant_type", "refresh_token",
+							      "refresh_token",
+							      login->refresh->refresh_token, NULL});
+	return hh_exchange_form((const char *const[]){
 		"grant_type", "authorization_code", "client_id", setting_text(HH_CLIENT_ID),
 		"client_secret", setting_text(HH_CLIENT_SECRET), "code", login->connect->code,
 		redirect_uri == NULL ? NULL : "redirect_uri", redirect_uri, NULL});
@@ -263,9 +263,9 @@ static char *form_of(const struct login *login)
 
 static void ask_hh(struct login *login)
 {
-	struct hh_work *work = login->accounts->work;
+	struct hh_traffic *traffic = login->accounts->traffic;
 	char *form = form_of(login);
-	int rc = form == NULL ? -ENOMEM : hh_errand_send(work, form, on_answer, login);
+	int rc = form == NULL ? -ENOMEM : hh_exchange_send(traffic, form, on_answer, login);
 
 	if (rc < 0) {
 		give_back(login, ERR_UNAVAILABLE,
@@ -273,7 +273,7 @@ static void ask_hh(struct login *login)
 		return;
 	}
 	login->mine = true;
-	work->unsettled++;
+	traffic->unsettled++;
 }
 
 /* --- the store, before --- */
@@ -354,7 +354,8 @@ static void begin(struct actor *self, void *context)
 		return;
 	}
 	login->leads = true;
-	if (actor_call(self, MSG_STORE_EXCHANGE_BEGIN, &request, 0, on_begun, login) < 0)
+	if (actor_call(self, MSG_STORE_EXCHANGE_BEGIN, &request, HH_RIGHT_ASKED_MS, on_begun,
+		       login) < 0)
 		refuse(login, ERR_OVERLOADED, "too many calls wait");
 }
 
@@ -437,7 +438,7 @@ static struct page *make_page(struct actor_call *call, const char *state)
 	const char *redirect_uri = setting_text(HH_REDIRECT_URI);
 	struct arena *arena = actor_call_arena(call);
 	struct page *page = arena_alloc(arena, sizeof(*page));
-	char *query = hh_errand_form((const char *const[]){
+	char *query = hh_exchange_form((const char *const[]){
 		"response_type", "code", "client_id", setting_text(HH_CLIENT_ID), "state", state,
 		redirect_uri == NULL ? NULL : "redirect_uri", redirect_uri, NULL});
 

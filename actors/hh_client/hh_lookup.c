@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "actors/hh_client/hh_errand.h"
+#include "actors/hh_client/hh_exchange.h"
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -149,13 +149,13 @@ static void release(struct lookup *lookup, bool fresh)
 
 static void settle(struct lookup *lookup)
 {
-	struct hh_work *work = lookup->accounts->work;
+	struct hh_traffic *traffic = lookup->accounts->traffic;
 
 	if (!lookup->unsettled)
 		return;
 	lookup->unsettled = false;
-	work->unsettled--;
-	hh_work_check_stopped(work);
+	traffic->unsettled--;
+	hh_traffic_check_stopped(traffic);
 }
 
 static void on_saved(struct actor *self, const struct actor_answer *answer, void *context)
@@ -244,7 +244,7 @@ static void on_refreshed(void *context, const struct hh_judgement *judgement, co
 	struct lookup *lookup = context;
 	char words[HH_TOKEN_WORDS_SIZE];
 
-	if (judgement->verdict == HH_DONE && hh_text(json, "access_token")[0] != '\0') {
+	if (hh_token_given(judgement, json)) {
 		keep_new(lookup, json);
 		return;
 	}
@@ -285,8 +285,8 @@ static char *refresh_form(struct lookup *lookup, const char *sealed)
 	if (sealed != NULL && seal_ring_open(&lookup->accounts->keys,
 					     hh_sealed_name(name, "hh_refresh", lookup->account),
 					     sealed, &token, &len) == 0)
-		form = hh_errand_form((const char *const[]){"grant_type", "refresh_token",
-							    "refresh_token", token, NULL});
+		form = hh_exchange_form((const char *const[]){"grant_type", "refresh_token",
+							      "refresh_token", token, NULL});
 	seal_free(&token);
 	return form;
 }
@@ -301,11 +301,11 @@ static void unreadable(struct lookup *lookup, const struct account *account)
 
 static void refresh(struct lookup *lookup, const struct account *account)
 {
-	struct hh_work *work = lookup->accounts->work;
+	struct hh_traffic *traffic = lookup->accounts->traffic;
 	char *form;
 	int rc;
 
-	if (actor_stopping(work->self) || refreshed_here(lookup, account->user_id)) {
+	if (actor_stopping(traffic->self) || refreshed_here(lookup, account->user_id)) {
 		wait_for_others(lookup);
 		return;
 	}
@@ -317,7 +317,7 @@ static void refresh(struct lookup *lookup, const struct account *account)
 		unreadable(lookup, account);
 		return;
 	}
-	rc = hh_errand_send(work, form, on_refreshed, lookup);
+	rc = hh_exchange_send(traffic, form, on_refreshed, lookup);
 	if (rc < 0) {
 		release(lookup, false);
 		tell_error(lookup, ERR_UNAVAILABLE,
@@ -325,7 +325,7 @@ static void refresh(struct lookup *lookup, const struct account *account)
 		return;
 	}
 	lookup->unsettled = true;
-	work->unsettled++;
+	traffic->unsettled++;
 }
 
 /* --- asking --- */
@@ -385,7 +385,8 @@ static void claim(struct actor *self, void *context)
 	};
 
 	lookup->timer = NULL;
-	if (actor_call(self, MSG_STORE_ACCOUNT_CLAIM, &request, 0, on_claimed, lookup) < 0)
+	if (actor_call(self, MSG_STORE_ACCOUNT_CLAIM, &request, HH_RIGHT_ASKED_MS, on_claimed,
+		       lookup) < 0)
 		later(lookup, BUSY_MS, claim);
 }
 

@@ -94,7 +94,7 @@ void hh_queue_fini(struct hh_queue *q)
 		while (q->classes[class].first != NULL)
 			lane_free(q->classes[class].first);
 		q->classes[class].count = 0;
-		q->classes[class].own = 0;
+		q->classes[class].personal = 0;
 	}
 }
 
@@ -116,7 +116,7 @@ int hh_queue_push(struct hh_queue *q, enum hh_class class, const char *user, str
 		lane->first = entry;
 	lane->last = entry;
 	lanes->count++;
-	lanes->own += entry->own ? 1 : 0;
+	lanes->personal += entry->personal ? 1 : 0;
 	return 0;
 }
 
@@ -134,7 +134,7 @@ int hh_queue_push_front(struct hh_queue *q, enum hh_class class, const char *use
 	if (lane->last == NULL)
 		lane->last = entry;
 	lanes->count++;
-	lanes->own += entry->own ? 1 : 0;
+	lanes->personal += entry->personal ? 1 : 0;
 	return 0;
 }
 
@@ -152,7 +152,7 @@ static struct hh_entry *take_turn(struct hh_lanes *lanes)
 		lane_append(lane);
 	}
 	lanes->count--;
-	lanes->own -= entry->own ? 1 : 0;
+	lanes->personal -= entry->personal ? 1 : 0;
 	entry->lane = NULL;
 	entry->next = NULL;
 	return entry;
@@ -191,20 +191,20 @@ void hh_queue_remove(struct hh_entry *entry)
 	if (lane->last == entry)
 		lane->last = before;
 	lane->lanes->count--;
-	lane->lanes->own -= entry->own ? 1 : 0;
+	lane->lanes->personal -= entry->personal ? 1 : 0;
 	if (lane->first == NULL)
 		lane_free(lane);
 	entry->lane = NULL;
 	entry->next = NULL;
 }
 
-struct hh_entry *hh_queue_pop_own(struct hh_queue *q)
+struct hh_entry *hh_queue_pop_personal(struct hh_queue *q)
 {
 	struct hh_lanes *lanes = &q->classes[HH_INTERACTIVE];
 
 	for (struct hh_lane *lane = lanes->first; lane != NULL; lane = lane->next)
 		for (struct hh_entry *entry = lane->first; entry != NULL; entry = entry->next) {
-			if (!entry->own)
+			if (!entry->personal)
 				continue;
 			if (lane->first != lane->last) { /* it stays, behind the others */
 				lane_unlink(lane);
@@ -226,9 +226,9 @@ size_t hh_queue_count(const struct hh_queue *q, enum hh_class class)
 	return q->classes[class].count;
 }
 
-size_t hh_queue_count_own(const struct hh_queue *q)
+size_t hh_queue_count_personal(const struct hh_queue *q)
 {
-	return q->classes[HH_INTERACTIVE].own;
+	return q->classes[HH_INTERACTIVE].personal;
 }
 
 static size_t least(size_t a, size_t b)

@@ -22,17 +22,17 @@ struct hh_lane; /* a user's place in a class */
 struct hh_entry {
 	struct hh_entry *next; /* in its lane */
 	struct hh_lane *lane;  /* NULL: not in the queue */
-	bool own;	       /* brings a token of its own; set before it is put in */
+	bool personal;	       /* brings a token of its own; set before it is put in */
 };
 
 struct hh_lanes {
 	void *by_user;	       /* tree of lanes, for tsearch(3) */
 	struct hh_lane *first; /* in the order of their turns */
 	struct hh_lane *last;
-	size_t users; /* lanes */
-	size_t count; /* entries */
-	size_t own;   /* of those, with a token of their own */
-	size_t max;   /* of those */
+	size_t users;	 /* lanes */
+	size_t count;	 /* entries */
+	size_t personal; /* of those, with a token of their own */
+	size_t max;	 /* of entries */
 };
 
 struct hh_queue {
@@ -60,7 +60,7 @@ struct hh_entry *hh_queue_pop(struct hh_queue *q);
 
 /* The same among interactive entries with a token of their own, while there is none for the others.
  */
-struct hh_entry *hh_queue_pop_own(struct hh_queue *q);
+struct hh_entry *hh_queue_pop_personal(struct hh_queue *q);
 
 /* Takes entry out, wherever it is. Nothing happens when it is in no queue. */
 void hh_queue_remove(struct hh_entry *entry);
@@ -70,7 +70,7 @@ bool hh_queue_holds(const struct hh_entry *entry);
 size_t hh_queue_count(const struct hh_queue *q, enum hh_class class);
 
 /* Interactive entries with a token of their own. */
-size_t hh_queue_count_own(const struct hh_queue *q);
+size_t hh_queue_count_personal(const struct hh_queue *q);
 
 /* How many turns pass, about, until a new request of that class and of a user with no other has
  * had its own. */

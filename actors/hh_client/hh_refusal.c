@@ -140,7 +140,7 @@ static enum msg_error by_status(long status, enum hh_purpose purpose, enum msg_e
 	return general;
 }
 
-struct hh_judgement hh_judge_own(const struct hh_reply *reply, enum hh_purpose purpose)
+struct hh_judgement hh_judge_personal(const struct hh_reply *reply, enum hh_purpose purpose)
 {
 	const struct hh_judgement general = hh_judge(reply);
 	struct hh_judgement own;

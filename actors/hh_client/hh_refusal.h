@@ -16,7 +16,7 @@ enum hh_purpose {
 	HH_APPLYING, /* likewise; 303 is an answer too */
 };
 
-struct hh_judgement hh_judge_own(const struct hh_reply *reply, enum hh_purpose purpose);
+struct hh_judgement hh_judge_personal(const struct hh_reply *reply, enum hh_purpose purpose);
 
 /* Whether errors[] has an entry of that type and value; value NULL: any. */
 bool hh_names(const json_t *json, const char *type, const char *value);

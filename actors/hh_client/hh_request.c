@@ -1,14 +1,14 @@
-/* hh_request.c - a request to HH and those who wait for it; see hh_work.h. */
+/* hh_request.c - a request to HH and those who wait for it; see hh_traffic.h. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "actors/hh_client/hh_own.h"
-#include "actors/hh_client/hh_work.h"
+#include "actors/hh_client/hh_personal.h"
+#include "actors/hh_client/hh_traffic.h"
 
-struct hh_request *hh_request_new(struct hh_work *work, const struct hh_want *want,
-				  struct hh_own *own)
+struct hh_request *hh_request_new(struct hh_traffic *traffic, const struct hh_want *want,
+				  struct hh_personal *personal)
 {
 	struct hh_request *request = calloc(1, sizeof(*request));
 
@@ -17,25 +17,25 @@ struct hh_request *hh_request_new(struct hh_work *work, const struct hh_want *wa
 	request->key = strdup(want->key);
 	request->flight.key = request->key;
 	if (request->key == NULL ||
-	    (own == NULL && hh_share_depart(&work->share, &request->flight) < 0)) {
+	    (personal == NULL && hh_share_depart(&traffic->share, &request->flight) < 0)) {
 		free(request->key);
 		free(request);
 		return NULL;
 	}
-	request->own = own;
-	request->entry.own = own != NULL;
-	request->work = work;
+	request->personal = personal;
+	request->entry.personal = personal != NULL;
+	request->traffic = traffic;
 	request->kind = want->kind;
 	request->class = want->class;
 	request->page = want->page;
 	request->per_page = want->per_page;
 	request->keep = want->keep;
 	(void)snprintf(request->user, sizeof(request->user), "%s", want->user);
-	request->next = work->requests;
+	request->next = traffic->requests;
 	if (request->next != NULL)
 		request->next->link = &request->next;
-	request->link = &work->requests;
-	work->requests = request;
+	request->link = &traffic->requests;
+	traffic->requests = request;
 	return request;
 }
 
@@ -43,9 +43,9 @@ void hh_request_free(struct hh_request *request)
 {
 	hh_queue_remove(&request->entry);
 	actor_timer_stop(&request->rest);
-	if (request->own == NULL)
-		hh_share_land(&request->work->share, &request->flight);
-	hh_own_free(&request->own);
+	if (request->personal == NULL)
+		hh_share_land(&request->traffic->share, &request->flight);
+	hh_personal_free(&request->personal);
 	*request->link = request->next;
 	if (request->next != NULL)
 		request->next->link = request->link;
@@ -113,7 +113,7 @@ int64_t hh_request_remaining_ms(const struct hh_request *request)
 
 int hh_request_queue(struct hh_request *request, bool first)
 {
-	struct hh_queue *queue = &request->work->queue;
+	struct hh_queue *queue = &request->traffic->queue;
 
 	if (first)
 		return hh_queue_push_front(queue, request->class, request->user, &request->entry);
@@ -123,8 +123,8 @@ int hh_request_queue(struct hh_request *request, bool first)
 static void refuse(struct hh_request *request, struct actor_call *call,
 		   const struct failure *failure)
 {
-	if (request->own != NULL)
-		hh_own_refuse(request, failure);
+	if (request->personal != NULL)
+		hh_personal_refuse(request, failure);
 	else
 		actor_refuse_with(call, failure);
 }

@@ -6,12 +6,12 @@
 #include <string.h>
 
 #include "actors/hh_client/hh_choice.h"
-#include "actors/hh_client/hh_own.h"
+#include "actors/hh_client/hh_personal.h"
 
 static const struct hh_kind list_kind = {.name = "resumes"};
 static const struct hh_kind get_kind = {.name = "resume"};
 
-static void on_listed(void *context, const struct hh_own_result *result)
+static void on_listed(void *context, const struct hh_personal_result *result)
 {
 	struct actor_call *call = context;
 	json_t *items = json_object_get(result->json, "items");
@@ -31,23 +31,24 @@ static void on_listed(void *context, const struct hh_own_result *result)
 	free(text);
 }
 
-void hh_resumes_list(struct hh_work *work, struct actor_call *call, const struct acting *acting)
+void hh_resumes_list(struct hh_traffic *traffic, struct actor_call *call,
+		     const struct acting *acting)
 {
-	int rc = hh_own_ask(work, &(struct hh_own_want){
-					  .kind = &list_kind,
-					  .call = call,
-					  .acting = acting,
-					  .purpose = HH_READING,
-					  .path = "/resumes/mine",
-					  .done = on_listed,
-					  .context = call,
-				  });
+	int rc = hh_personal_ask(traffic, &(struct hh_personal_want){
+						  .kind = &list_kind,
+						  .call = call,
+						  .acting = acting,
+						  .purpose = HH_READING,
+						  .path = "/resumes/mine",
+						  .done = on_listed,
+						  .context = call,
+					  });
 
 	if (rc < 0)
-		hh_own_refuse_call(call, rc);
+		hh_personal_refuse_call(call, rc);
 }
 
-static void on_got(void *context, const struct hh_own_result *result)
+static void on_got(void *context, const struct hh_personal_result *result)
 {
 	struct actor_call *call = context;
 	struct resume reply;
@@ -66,7 +67,8 @@ static void on_got(void *context, const struct hh_own_result *result)
 	free(text);
 }
 
-void hh_resumes_get(struct hh_work *work, struct actor_call *call, const struct resume_ref *ref)
+void hh_resumes_get(struct hh_traffic *traffic, struct actor_call *call,
+		    const struct resume_ref *ref)
 {
 	const struct acting acting = {.user_id = ref->user_id, .access_token = ref->access_token};
 	const char *path = arena_printf(actor_call_arena(call), "/resumes/%s", ref->id);
@@ -77,15 +79,15 @@ void hh_resumes_get(struct hh_work *work, struct actor_call *call, const struct 
 		return;
 	}
 	if (path != NULL)
-		rc = hh_own_ask(work, &(struct hh_own_want){
-					      .kind = &get_kind,
-					      .call = call,
-					      .acting = &acting,
-					      .purpose = HH_READING,
-					      .path = path,
-					      .done = on_got,
-					      .context = call,
-				      });
+		rc = hh_personal_ask(traffic, &(struct hh_personal_want){
+						      .kind = &get_kind,
+						      .call = call,
+						      .acting = &acting,
+						      .purpose = HH_READING,
+						      .path = path,
+						      .done = on_got,
+						      .context = call,
+					      });
 	if (rc < 0)
-		hh_own_refuse_call(call, rc);
+		hh_personal_refuse_call(call, rc);
 }

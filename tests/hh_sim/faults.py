@@ -289,6 +289,15 @@ async def _without(request, handler, rule):
     return response
 
 
+async def _lengthened(request, handler, rule):
+    """The right answer, but for one text, to which 9000 characters are added."""
+    response = await handler(request)
+    answer = json.loads(response.body)
+    answer[rule["value"]] += 9000 * "x"
+    response.body = json.dumps(answer).encode()
+    return response
+
+
 async def _oauth_error(request, handler, rule):
     """As the token endpoint refuses."""
     return web.json_response({"error": rule["value"], "error_description": rule["description"]}, status=400)
@@ -338,7 +347,8 @@ KINDS = {
     "token_revoked": _token_error("token_revoked"), "bad_authorization": _token_error("bad_authorization"),
     "malformed": _malformed, "truncated": _truncated, "dribble": _dribble, "chunked": _chunked, "reset": _reset,
     "reset_after": _reset_after, "forbidden": _forbidden, "applicant_closed": _forbidden, "refuse": _refuse,
-    "huge": _huge, "empty": _empty, "hang": _hang, "without": _without, "oauth_error": _oauth_error,
+    "huge": _huge, "empty": _empty, "hang": _hang, "without": _without, "lengthened": _lengthened,
+    "oauth_error": _oauth_error,
 }
 
 

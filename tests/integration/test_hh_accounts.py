@@ -316,6 +316,19 @@ def test_a_pair_of_which_hh_does_not_say_how_long_it_lives_is_good_for_now(node,
     assert "access_token" in tokens and "expires_at" not in tokens
 
 
+@pytest.mark.parametrize("which", ["access_token", "refresh_token"])
+def test_a_token_that_is_too_long_is_no_token(node, hh, database, which):
+    hh.fault("lengthened", path="/token", value=which, count=1)
+    code, state = code_for(node, session := new_id())
+    failed = failure(node.ask("accounts.connect", code=code, state=state, session_id=session))
+    assert failed.code == "unavailable" and failed.message
+    connect(node, session)
+    expire(hh, database)
+    hh.fault("lengthened", path="/token", value=which, count=1)
+    assert failure(node.ask("accounts.status", user_id=session)).code == "unavailable"
+    assert failure(node.ask("accounts.status", user_id=session)).code == "hh_login_required"
+
+
 def test_hhs_words_are_cut_between_characters(node, hh, database):
     hh.fault("oauth_error", path="/token", value="invalid_grant", description="Ж" * 5000, count=1)
     code, state = code_for(node, session := new_id())
@@ -327,6 +340,12 @@ def test_hhs_words_are_cut_between_characters(node, hh, database):
     hh.fault("oauth_error", path="/token", value="invalid_grant", description="Я" * 5000, count=1)
     assert failure(node.ask("resumes.list", user_id=session)).code == "hh_login_required"
     assert database.value("select problem from hh_tokens") == "Я" * 200
+
+
+def test_who_asks_while_the_one_before_is_answered_is_answered_too(node):
+    user = new_id()
+    calls = [node.ask("resumes.ensure", user_id=user, customized_cv='{"hh_resume_id": "abc"}') for _ in range(3)]
+    assert {failure(call).code for call in calls} == {"hh_login_required"}, "a user's come one after the other"
 
 
 def test_an_account_that_is_not_there(node):
@@ -347,6 +366,14 @@ def test_a_token_that_hh_does_not_take_is_not_kept_and_tells_nobody_anything(nod
     user = new_id()
     error = failure(node.ask("accounts.keep", user_id=user, access_token="nonsense"))
     assert error.code == "hh_login_required"
+    assert database.value("select count(*) from hh_tokens") == 0 and events(database, user) == []
+
+
+def test_a_token_that_is_no_applicants_is_not_kept(node, hh, database):
+    user, of_app = new_id(), hh.control("tokens", {"kind": "app"})["access_token"]
+    assert failure(node.ask("accounts.status", access_token=of_app)).code == "hh_login_required"
+    error = failure(node.ask("accounts.keep", user_id=user, access_token=of_app))
+    assert error.code == "hh_login_required" and "applicant" in error.message
     assert database.value("select count(*) from hh_tokens") == 0 and events(database, user) == []
 
 

@@ -191,9 +191,9 @@ static void tells_how_many_turns_a_newcomer_waits(void **state)
 	assert_int_equal(hh_queue_turns(&queue, HH_BACKGROUND), 8); /* three before each turn */
 }
 
-static struct item *push_own(const char *user, const char *name)
+static struct item *push_personal(const char *user, const char *name)
 {
-	items[used].entry.own = true;
+	items[used].entry.personal = true;
 	return push(HH_INTERACTIVE, user, name);
 }
 
@@ -201,33 +201,33 @@ static void what_has_its_own_token_can_go_alone(void **state)
 {
 	(void)state;
 	push(HH_INTERACTIVE, "a", "a1");
-	push_own("a", "a2");
+	push_personal("a", "a2");
 	push(HH_INTERACTIVE, "b", "b1");
-	push_own("c", "c1");
-	push_own("a", "a3");
+	push_personal("c", "c1");
+	push_personal("a", "a3");
 	push(HH_BACKGROUND, "d", "d1");
-	assert_int_equal(hh_queue_count_own(&queue), 3);
-	assert_string_equal(((struct item *)hh_queue_pop_own(&queue))->name, "a2");
-	assert_string_equal(((struct item *)hh_queue_pop_own(&queue))->name,
+	assert_int_equal(hh_queue_count_personal(&queue), 3);
+	assert_string_equal(((struct item *)hh_queue_pop_personal(&queue))->name, "a2");
+	assert_string_equal(((struct item *)hh_queue_pop_personal(&queue))->name,
 			    "c1"); /* a's turn is over */
-	assert_string_equal(((struct item *)hh_queue_pop_own(&queue))->name, "a3");
-	assert_null(hh_queue_pop_own(&queue));
-	assert_int_equal(hh_queue_count_own(&queue), 0);
+	assert_string_equal(((struct item *)hh_queue_pop_personal(&queue))->name, "a3");
+	assert_null(hh_queue_pop_personal(&queue));
+	assert_int_equal(hh_queue_count_personal(&queue), 0);
 	assert_order("b1 a1 d1");
 }
 
 static void own_ones_are_counted_wherever_they_leave(void **state)
 {
-	struct item *first = push_own("a", "a1");
+	struct item *first = push_personal("a", "a1");
 
 	(void)state;
-	push_own("a", "a2");
+	push_personal("a", "a2");
 	hh_queue_remove(&first->entry);
-	assert_int_equal(hh_queue_count_own(&queue), 1);
+	assert_int_equal(hh_queue_count_personal(&queue), 1);
 	assert_int_equal(hh_queue_push_front(&queue, HH_INTERACTIVE, "a", &first->entry), 0);
-	assert_int_equal(hh_queue_count_own(&queue), 2);
+	assert_int_equal(hh_queue_count_personal(&queue), 2);
 	assert_order("a1 a2");
-	assert_int_equal(hh_queue_count_own(&queue), 0);
+	assert_int_equal(hh_queue_count_personal(&queue), 0);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)

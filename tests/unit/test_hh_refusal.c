@@ -51,6 +51,9 @@ static const struct answer_case answers[] = {
 	{"a 401 that does not", HH_READING, 401, NULL, HH_TRY_AGAIN, ERR_UNAVAILABLE},
 	{"and one of HH's shape", HH_APPLYING, 401, ERRORS(ERROR("proxy", "busy")), HH_TRY_AGAIN,
 	 ERR_UNAVAILABLE},
+	{"a 403 that says nothing", HH_READING, 403, "{}", HH_GIVE_UP, ERR_HH_REFUSED},
+	{"an oauth error that we do not know", HH_READING, 403, ERRORS(ERROR("oauth", "new")),
+	 HH_GIVE_UP, ERR_HH_AUTH},
 	{"an application's", HH_READING, 403, ERRORS(ERROR("oauth", "user_auth_expected")),
 	 HH_GIVE_UP, ERR_HH_LOGIN_REQUIRED},
 	{"of an application that is no more", HH_READING, 403,
@@ -195,7 +198,7 @@ static void each_answer_means_what_it_means(void **state)
 		const struct answer_case *c = &answers[i];
 		json_t *json = c->body == NULL ? NULL : json_loads(c->body, 0, NULL);
 		const struct hh_reply reply = reply_of(c->status, json);
-		const struct hh_judgement j = hh_judge_own(&reply, c->purpose);
+		const struct hh_judgement j = hh_judge_personal(&reply, c->purpose);
 
 		assert_int_equal(json != NULL, c->body != NULL);
 		if (j.verdict != c->verdict || j.error != c->error)
@@ -215,7 +218,7 @@ static void a_lost_connection_may_be_mended(void **state)
 	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
 		const struct hh_reply reply = {.curl = codes[i], .request_id = "", .location = ""};
 
-		assert_int_equal(hh_judge_own(&reply, HH_APPLYING).verdict, HH_TRY_AGAIN);
+		assert_int_equal(hh_judge_personal(&reply, HH_APPLYING).verdict, HH_TRY_AGAIN);
 	}
 }
 
@@ -226,8 +229,8 @@ static void only_a_limit_on_requests_slows_all_down(void **state)
 	const struct hh_reply bare = reply_of(429, NULL);
 
 	(void)state;
-	assert_false(hh_judge_own(&named, HH_WRITING).too_many);
-	assert_true(hh_judge_own(&bare, HH_WRITING).too_many);
+	assert_false(hh_judge_personal(&named, HH_WRITING).too_many);
+	assert_true(hh_judge_personal(&bare, HH_WRITING).too_many);
 	json_decref(touch);
 }
 
@@ -239,7 +242,7 @@ static void a_refusal_tells_hhs_own_words_and_addresses(void **state)
 			   "\"fallback_url\":\"https://hh.ru/f\"}],\"request_id\":\"17a\"}",
 			   0, NULL);
 	const struct hh_reply reply = reply_of(403, json);
-	const struct hh_judgement judgement = hh_judge_own(&reply, HH_APPLYING);
+	const struct hh_judgement judgement = hh_judge_personal(&reply, HH_APPLYING);
 	struct arena arena;
 	struct failure failure;
 	json_t *details;

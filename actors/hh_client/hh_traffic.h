@@ -1,11 +1,11 @@
-/* hh_work.h - the work in hand: requests to HH from the moment they are wanted until everybody who
- * waited is answered.
+/* hh_traffic.h - all requests to HH, from the moment they are wanted until everybody who waited is
+ * answered.
  *
  *   hh_request.c   a request and those who wait for it
- *   hh_work.c      who waits in vain, whose turn it is, sending
+ *   hh_traffic.c   who waits in vain, whose turn it is, sending
  *   hh_answer.c    what HH's answers lead to
- *   hh_own.c       a user's own requests: one caller, the user's token
- *   hh_errand.c    a code or a refresh token, on its way to HH
+ *   hh_personal.c  a user's own requests: one caller, the user's token
+ *   hh_exchange.c  a code or a refresh token, on its way to HH
  *
  * A request belongs to nobody in particular: whoever asks for the same joins it. It lives while
  * somebody waits, its deadline is the latest of theirs, and each is answered when its own deadline
@@ -15,8 +15,8 @@
  *      ^          |
  *      +- resting +          after a failure that time may mend
  */
-#ifndef HH_CLIENT_HH_WORK_H
-#define HH_CLIENT_HH_WORK_H
+#ifndef HH_CLIENT_HH_TRAFFIC_H
+#define HH_CLIENT_HH_TRAFFIC_H
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -31,7 +31,7 @@
 #include "actors/runtime/actor.h"
 
 struct hh_request;
-struct hh_work;
+struct hh_traffic;
 
 /* What is asked for, and how its answer is read. A new kind of request (a user's resumes, an
  * application) is a new one of these. */
@@ -45,8 +45,8 @@ struct hh_kind {
 	/* Says in the reply that another's request brought it. May be NULL. */
 	void (*share)(void *reply, bool shared);
 	/* Keeps a reply; takes arena's memory. Only for requests that say keep. */
-	void (*keep)(struct hh_work *work, const struct hh_request *request, struct arena *arena,
-		     const void *reply);
+	void (*keep)(struct hh_traffic *traffic, const struct hh_request *request,
+		     struct arena *arena, const void *reply);
 };
 
 /* Somebody who waits; lives in its call's arena. */
@@ -57,17 +57,17 @@ struct hh_waiter {
 	bool joined; /* another one asked first */
 };
 
-struct hh_own;	  /* of hh_own.h */
-struct hh_errand; /* of hh_errand.h */
+struct hh_personal; /* of hh_personal.h */
+struct hh_exchange; /* of hh_exchange.h */
 struct hh_user_tokens;
 
 struct hh_request {
-	struct hh_flight flight; /* first; its key is path and query */
-	struct hh_own *own;	 /* NULL: of nobody in particular */
+	struct hh_flight flight;      /* first; its key is path and query */
+	struct hh_personal *personal; /* NULL: of nobody in particular */
 	struct hh_entry entry;
 	struct hh_request *next;
 	struct hh_request **link;
-	struct hh_work *work;
+	struct hh_traffic *traffic;
 	const struct hh_kind *kind;
 	struct hh_waiter *waiters;
 	enum hh_class class;
@@ -86,7 +86,7 @@ struct hh_request {
 	struct actor_timer *rest; /* until the next attempt; NULL: not resting */
 };
 
-struct hh_work {
+struct hh_traffic {
 	struct actor *self;
 	struct hh_http *http;
 	struct hh_pace pace;
@@ -94,7 +94,7 @@ struct hh_work {
 	struct hh_breaker breaker;
 	struct hh_token token;
 	const struct hh_user_tokens *tokens; /* of the users; NULL: none are kept */
-	struct hh_errand *errands;	     /* all; those that wait go before every request */
+	struct hh_exchange *exchanges;	     /* all; those that wait go before every request */
 	int unsettled;			     /* answers of HH that would be lost by stopping now */
 	struct hh_share share;
 	struct hh_request *requests; /* all */
@@ -118,76 +118,79 @@ struct hh_want {
 	bool keep;
 };
 
-/* --- hh_work.c --- */
+/* --- hh_traffic.c --- */
 
-int hh_work_init(struct hh_work *work, struct actor *self) __attribute__((warn_unused_result));
-void hh_work_fini(struct hh_work *work);
+int hh_traffic_init(struct hh_traffic *traffic, struct actor *self)
+	__attribute__((warn_unused_result));
+void hh_traffic_fini(struct hh_traffic *traffic);
 
 /* Takes call, and answers it: now, or when HH has answered, or when its deadline passes. */
-void hh_work_ask(struct hh_work *work, struct actor_call *call, const struct hh_want *want);
+void hh_traffic_ask(struct hh_traffic *traffic, struct actor_call *call,
+		    const struct hh_want *want);
 
 /* Answers call with page, which is kept. */
-void hh_work_give_kept(struct hh_work *work, struct actor_call *call, const struct jobs_page *page);
+void hh_traffic_give_kept(struct hh_traffic *traffic, struct actor_call *call,
+			  const struct jobs_page *page);
 
 /* Sends nothing more; ends the actor when what is under way is answered, or soon. */
-void hh_work_stop(struct hh_work *work);
+void hh_traffic_stop(struct hh_traffic *traffic);
 
 /* How long a new background request waits, about. */
-int64_t hh_work_wait_ms(const struct hh_work *work);
+int64_t hh_traffic_wait_ms(const struct hh_traffic *traffic);
 
 /* Looks at everybody who waits: whose deadline passed, or who waits in vain, is told so. */
-void hh_work_sweep(struct hh_work *work);
+void hh_traffic_sweep(struct hh_traffic *traffic);
 
 /* Whether there is no use in waiting for a turn for so long; fills in what to say. A scheduled
  * search has patience: it waits for an HH that is down, but not for a token that HH will not give.
- * own: a user's own token is used.
+ * personal: a user's own token is used.
  */
-bool hh_work_in_vain(const struct hh_work *work, enum hh_class class, bool own,
-		     int64_t remaining_ms, struct failure *failure);
+bool hh_traffic_in_vain(const struct hh_traffic *traffic, enum hh_class class, bool personal,
+			int64_t remaining_ms, struct failure *failure);
 
 /* An error that says when trying again may help. message is borrowed. */
-struct failure hh_work_failure(enum msg_error error, const char *message, int64_t wait_ms);
+struct failure hh_traffic_failure(enum msg_error error, const char *message, int64_t wait_ms);
 
 /* How long HH wants nobody to ask. */
-int64_t hh_work_pause_ms(const struct hh_work *work);
+int64_t hh_traffic_pause_ms(const struct hh_traffic *traffic);
 
 /* Says in the actor's status what is missing, if something is. */
-void hh_work_tell_health(struct hh_work *work);
+void hh_traffic_tell_health(struct hh_traffic *traffic);
 
 /* Sends what may be sent now, and sees to it that it is called again for the rest. */
-void hh_work_pump(struct hh_work *work);
+void hh_traffic_pump(struct hh_traffic *traffic);
 
 /* The same, soon: for those in whose name somebody could be answered from within. */
-void hh_work_pump_soon(struct hh_work *work);
+void hh_traffic_pump_soon(struct hh_traffic *traffic);
 
 /* Sends a request of any sort; afterwards the slot is taken and the circuit knows. note_written is
  * called when it is being written. Returns 0 or a negative errno. */
-int hh_work_send(struct hh_work *work, const struct hh_http_request *http,
-		 hh_http_written_fn *written, hh_http_done_fn *done, void *context);
-void hh_work_note_written(struct hh_work *work, bool *written);
+int hh_traffic_send(struct hh_traffic *traffic, const struct hh_http_request *http,
+		    hh_http_written_fn *written, hh_http_done_fn *done, void *context);
+void hh_traffic_note_written(struct hh_traffic *traffic, bool *written);
 
 /* Sees to it that those who wait are looked at. */
-void hh_work_keep_sweeping(struct hh_work *work);
+void hh_traffic_keep_sweeping(struct hh_traffic *traffic);
 
 /* Ends the actor if it was asked to stop and nothing is under way. */
-void hh_work_check_stopped(struct hh_work *work);
+void hh_traffic_check_stopped(struct hh_traffic *traffic);
 
 /* --- hh_answer.c --- */
 
-/* What became of a request (context: struct hh_request) and of the token's (struct hh_work). */
+/* What became of a request (context: struct hh_request) and of the token's (struct hh_traffic). */
 void hh_answer_request(void *context, const struct hh_http_response *response);
 void hh_answer_token(void *context, const struct hh_http_response *response);
 
 /* Reads the answer of the token's endpoint; json is the caller's. What HH says of itself is noted. */
-struct hh_judgement hh_answer_read(struct hh_work *work, bool written,
+struct hh_judgement hh_answer_read(struct hh_traffic *traffic, bool written,
 				   const struct hh_http_response *response, json_t **json);
 
 /* --- hh_request.c --- */
 
-/* A new request; nobody waits yet. It is known by its key, unless it is somebody's own (own is
- * taken). NULL: no memory. */
-struct hh_request *hh_request_new(struct hh_work *work, const struct hh_want *want,
-				  struct hh_own *own);
+/* A new request; nobody waits yet. It is known by its key, unless it is somebody's own
+ * (personal is taken). NULL: no memory. */
+struct hh_request *hh_request_new(struct hh_traffic *traffic, const struct hh_want *want,
+				  struct hh_personal *personal);
 
 /* Ends it, wherever it is. Those who wait are not answered. */
 void hh_request_free(struct hh_request *request);

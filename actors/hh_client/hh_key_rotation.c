@@ -1,4 +1,4 @@
-/* hh_keys.c - sealing everything anew with ENCRYPTION_KEY; see hh_account.h.
+/* hh_key_rotation.c - sealing everything anew with ENCRYPTION_KEY; see hh_account.h.
  *
  * The store gives what another key has sealed, a batch at a time, and puts each back only where it
  * is still as it was: whoever writes meanwhile writes with the new key anyway.
@@ -47,7 +47,7 @@ static void items_free(struct rotation *rotation)
 	rotation->next = 0;
 }
 
-void hh_keys_fini(struct hh_accounts *accounts)
+void hh_key_rotation_fini(struct hh_accounts *accounts)
 {
 	if (accounts->rotation == NULL)
 		return;
@@ -64,7 +64,7 @@ static void fail(struct rotation *rotation, const struct failure *failure)
 		actor_refuse_with(call, failure);
 	else
 		actor_refuse_until(call, ERR_OVERLOADED, AGAIN_MS, "out of memory");
-	hh_keys_fini(rotation->accounts);
+	hh_key_rotation_fini(rotation->accounts);
 }
 
 /* --- one item --- */
@@ -159,7 +159,7 @@ static void finish(struct rotation *rotation)
 		 rotation->done.sealed, rotation->done.unreadable,
 		 rotation->accounts->keys.keys[0].id);
 	actor_reply(rotation->call, &rotation->done);
-	hh_keys_fini(rotation->accounts);
+	hh_key_rotation_fini(rotation->accounts);
 }
 
 static void on_batch(struct actor *self, const struct actor_answer *answer, void *context)
@@ -212,7 +212,7 @@ static void next_batch(struct rotation *rotation)
 		fail(rotation, NULL);
 }
 
-void hh_keys_rotate(struct hh_accounts *accounts, struct actor_call *call)
+void hh_key_rotation_begin(struct hh_accounts *accounts, struct actor_call *call)
 {
 	if (!hh_accounts_ready(accounts, call))
 		return;

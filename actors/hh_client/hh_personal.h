@@ -1,16 +1,16 @@
-/* hh_own.h - a request to HH on behalf of a user: with the user's own token, for one caller, never
- * shared with another and never kept.
+/* hh_personal.h - a request to HH on behalf of a user: with the user's own token, for one caller,
+ * never shared with another and never kept.
  *
  * It waits for its turn like a search that somebody waits for, in the row of its user. What can be
  * repeated is repeated as every request is; what must not be done twice (once) only when it was
  * never written to a connection. A token that HH does not accept is replaced once, and the request
  * repeated once.
  */
-#ifndef HH_CLIENT_HH_OWN_H
-#define HH_CLIENT_HH_OWN_H
+#ifndef HH_CLIENT_HH_PERSONAL_H
+#define HH_CLIENT_HH_PERSONAL_H
 
 #include "actors/hh_client/hh_refusal.h"
-#include "actors/hh_client/hh_work.h"
+#include "actors/hh_client/hh_traffic.h"
 
 /* --- the users' tokens --- */
 
@@ -42,7 +42,7 @@ struct hh_user_tokens {
 /* --- asking --- */
 
 /* What became of it. Valid until the function that is told returns. */
-struct hh_own_result {
+struct hh_personal_result {
 	const struct failure *failure; /* NULL: HH did it */
 	enum msg_error error;	       /* of the failure; ERR_NONE: HH did it */
 	bool sent;		       /* a failure leaves open whether HH did it all the same */
@@ -51,11 +51,12 @@ struct hh_own_result {
 	const char *location;	       /* the header; "": none */
 };
 
-/* Is called exactly once, never from within hh_own_ask(); not at all when the actor ends before. */
-typedef void hh_own_done_fn(void *context, const struct hh_own_result *result);
+/* Is called exactly once, never from within hh_personal_ask(); not at all when the actor ends
+ * before. */
+typedef void hh_personal_done_fn(void *context, const struct hh_personal_result *result);
 
 /* What json and fields point to lives as long as the call. */
-struct hh_own_want {
+struct hh_personal_want {
 	const struct hh_kind *kind;  /* its name */
 	struct actor_call *call;     /* whose deadline it has */
 	const struct acting *acting; /* whose account; copied */
@@ -65,39 +66,40 @@ struct hh_own_want {
 	const char *json;
 	const struct hh_http_field *fields;
 	bool once; /* must not be done twice */
-	hh_own_done_fn *done;
+	hh_personal_done_fn *done;
 	void *context;
 };
 
 /* Returns 0, or a negative errno after which done is not called: -ENOENT (there is no token to act
  * with), -ENOMEM, -ENOSPC (too many wait). */
-int hh_own_ask(struct hh_work *work, const struct hh_own_want *want)
+int hh_personal_ask(struct hh_traffic *traffic, const struct hh_personal_want *want)
 	__attribute__((warn_unused_result));
 
-/* Answers call when hh_own_ask() returned rc. */
-void hh_own_refuse_call(struct actor_call *call, int rc);
+/* Answers call when hh_personal_ask() returned rc. */
+void hh_personal_refuse_call(struct actor_call *call, int rc);
 
-/* --- for the request's life: hh_work.h --- */
+/* --- for the request's life: hh_traffic.h --- */
 
 /* Puts method, body and token into http. The token is borrowed. */
-void hh_own_dress(struct hh_own *own, struct hh_http_request *http);
+void hh_personal_dress(struct hh_personal *personal, struct hh_http_request *http);
 
 /* HH answered, with status (0: it did not). */
-void hh_own_answered(struct hh_request *request, long status);
+void hh_personal_answered(struct hh_request *request, long status);
 
-struct hh_judgement hh_own_judge(const struct hh_own *own, const struct hh_reply *reply);
+struct hh_judgement hh_personal_judge(const struct hh_personal *personal,
+				      const struct hh_reply *reply);
 
 /* The token was not accepted, as HH's answer says: sees to it that the request is repeated with
  * another one. False: not again. */
-bool hh_own_other_token(struct hh_request *request, const json_t *json);
+bool hh_personal_other_token(struct hh_request *request, const json_t *json);
 
 /* Tells the caller. */
-void hh_own_give(struct hh_own *own, const struct hh_reply *reply);
-void hh_own_refuse(struct hh_request *request, const struct failure *failure);
+void hh_personal_give(struct hh_personal *personal, const struct hh_reply *reply);
+void hh_personal_refuse(struct hh_request *request, const struct failure *failure);
 
 /* NULL is fine for these. */
-bool hh_own_once(const struct hh_own *own);   /* must not be done twice */
-bool hh_own_asking(const struct hh_own *own); /* its token is on its way */
-void hh_own_free(struct hh_own **own);
+bool hh_personal_once(const struct hh_personal *personal);   /* must not be done twice */
+bool hh_personal_asking(const struct hh_personal *personal); /* its token is on its way */
+void hh_personal_free(struct hh_personal **personal);
 
 #endif
