@@ -207,6 +207,11 @@ declare
 	flow workflows;
 	app applications;
 begin
+	-- Whatever else may have written that, an item is in flight with its application.
+	update application_queue q set status = 'ready', updated_at = now()
+	where q.user_id = p_person and q.status in ('submitting', 'rate_limited') and not exists (
+		select from applications a where a.queue_item_id = q.id
+		 and (a.lease_token is not null or a.next_attempt_at is not null));
 	loop
 		perform 1 from application_queue
 		where user_id = p_person and status in ('submitting', 'rate_limited') limit 1;

@@ -5,11 +5,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -32,7 +32,7 @@
 
 /* Pages side by side that need the same. */
 struct row {
-	uintptr_t start;
+	char *start;
 	size_t bytes;
 	int advice;
 };
@@ -57,14 +57,14 @@ static int advice_for(uint64_t page, bool writable)
 	return of_file ? MADV_POPULATE_READ : 0;
 }
 
-static void note_page(uintptr_t address, size_t page_bytes, int advice)
+static void note_page(char *address, size_t page_bytes, int advice)
 {
 	struct row *last = learned.count == 0 ? NULL : &learned.rows[learned.count - 1];
 	const size_t gap = advice == MADV_POPULATE_READ ? GAP_PAGES * page_bytes : 0;
 
 	if (last != NULL && last->advice == advice &&
-	    address - (last->start + last->bytes) <= gap) {
-		last->bytes = address + page_bytes - last->start;
+	    (size_t)(address - (last->start + last->bytes)) <= gap) {
+		last->bytes = (size_t)(address - last->start) + page_bytes;
 		return;
 	}
 	if (learned.count < ROWS_MAX)
@@ -72,22 +72,44 @@ static void note_page(uintptr_t address, size_t page_bytes, int advice)
 }
 
 /* pages: room for PAGES_MAX entries. */
-static void look_at(int pagemap, uint64_t *pages, uintptr_t start, uintptr_t end, bool writable)
+static void look_at(int pagemap, uint64_t *pages, char *start, const char *end, bool writable)
 {
 	const size_t page_bytes = (size_t)sysconf(_SC_PAGESIZE);
-	size_t count = (end - start) / page_bytes;
+	size_t count = (size_t)(end - start) / page_bytes;
 	ssize_t n;
 
 	if (count > PAGES_MAX)
 		count = PAGES_MAX;
 	n = pread(pagemap, pages, count * sizeof(*pages),
-		  (off_t)(start / page_bytes * sizeof(*pages)));
+		  (off_t)((uintptr_t)start / page_bytes * sizeof(*pages)));
 	for (size_t i = 0; n > 0 && i < (size_t)n / sizeof(*pages); i++) {
 		int advice = advice_for(pages[i], writable);
 
 		if (advice != 0)
 			note_page(start + i * page_bytes, page_bytes, advice);
 	}
+}
+
+static char *address_in(const char *text, char **rest)
+{
+	uintptr_t address = strtoull(text, rest, 16);
+
+	return (char *)address; /* NOLINT(performance-no-int-to-ptr) */
+}
+
+/* Reads "START-END rwxp ..." of /proc/PID/maps: one of this process's own that it can read. */
+static bool read_mapping(const char *line, char **start, const char **end, bool *writable)
+{
+	char *rest;
+
+	*start = address_in(line, &rest);
+	if (*rest != '-')
+		return false;
+	*end = address_in(rest + 1, &rest);
+	if (strlen(rest) < 5 || rest[1] != 'r' || rest[4] != 'p')
+		return false;
+	*writable = rest[2] == 'w';
+	return true;
 }
 
 static void look(void)
@@ -101,13 +123,12 @@ static void look(void)
 	if (pagemap < 0 || maps == NULL || pages == MAP_FAILED)
 		return; /* the process ends soon */
 	while (fgets(line, sizeof(line), maps) != NULL) {
-		uintptr_t start;
-		uintptr_t end;
-		char rights[5];
+		const char *end;
+		bool writable;
+		char *start;
 
-		if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %4s", &start, &end, rights) == 3 &&
-		    rights[0] == 'r' && rights[3] == 'p')
-			look_at(pagemap, pages, start, end, rights[1] == 'w');
+		if (read_mapping(line, &start, &end, &writable))
+			look_at(pagemap, pages, start, end, writable);
 	}
 	(void)fclose(maps);
 }
@@ -135,7 +156,7 @@ static void forget_strangers(void)
 	size_t kept = 0;
 
 	for (size_t i = 0; i < learned.count; i++)
-		if (msync((void *)learned.rows[i].start, learned.rows[i].bytes, MS_ASYNC) == 0)
+		if (msync(learned.rows[i].start, learned.rows[i].bytes, MS_ASYNC) == 0)
 			learned.rows[kept++] = learned.rows[i];
 	learned.count = kept;
 }
@@ -171,6 +192,5 @@ void prefault_learn(void (*rehearsal)(void))
 void prefault(void)
 {
 	for (size_t i = 0; i < learned.count; i++)
-		(void)madvise((void *)learned.rows[i].start, learned.rows[i].bytes,
-			      learned.rows[i].advice);
+		(void)madvise(learned.rows[i].start, learned.rows[i].bytes, learned.rows[i].advice);
 }

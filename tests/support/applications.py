@@ -138,6 +138,13 @@ class Node:
         self.store.peers["submitter"].down()
         self.submitter.close()
 
+    def wait_over(self, application, timeout=30):
+        deadline = time.monotonic() + timeout
+        while (now := self.get(application))["status"] in ("pending", "submitting", "rate_limited"):
+            assert time.monotonic() < deadline, now
+            time.sleep(0.02)
+        return now
+
     def __exit__(self, *error):
         self.submitter.__exit__(*error)
         self.store.__exit__(*error)

@@ -7,6 +7,9 @@ from support.store import Database
 
 numbers = itertools.count(1)
 
+ANNA = {"firstName": "Anna", "last_name": "Smith", "email": "anna@example.test", "phone": "",
+        "title": "C developer", "skills": ["C", "Linux", "SQL"], "summary": "I write daemons."}
+
 
 class Workflows(Queue):
     """A store, its database, and a person with a CV."""
