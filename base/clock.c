@@ -1,4 +1,4 @@
-/* clock.c - see clock.h. */
+/* clock.c - readings of the clocks, and ISO 8601; see clock.h. */
 #include "base/clock.h"
 
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* log.c - see log.h. */
+/* log.c - puts a line together without control characters, and writes it; see log.h. */
 #include "base/log.h"
 
 #include <poll.h>

@@ -1,4 +1,4 @@
-/* rate_limits.c - see rate_limits.h. */
+/* rate_limits.c - reads RATE_LIMITS; see rate_limits.h. */
 #include "base/rate_limits.h"
 
 #include <ctype.h>

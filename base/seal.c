@@ -1,4 +1,4 @@
-/* seal.c - see seal.h. */
+/* seal.c - libsodium's AEAD, keys by purpose, rings of keys; see seal.h. */
 #include "base/seal.h"
 
 #include <errno.h>

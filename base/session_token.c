@@ -1,4 +1,4 @@
-/* session_token.c - see session_token.h. */
+/* session_token.c - issues and reads JWTs with libjwt; see session_token.h. */
 #include "base/session_token.h"
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* settings.c - see settings.h. */
+/* settings.c - settings.def, .env, and secrets that leave the environment; see settings.h. */
 #include "base/settings.h"
 
 #include <arpa/inet.h>

@@ -1,4 +1,4 @@
-/* uuid.c - see uuid.h. */
+/* uuid.c - UUIDs read and made canonical; see uuid.h. */
 #include "base/uuid.h"
 
 #include <ctype.h>

@@ -1,4 +1,4 @@
-/* client.c - see client.h. */
+/* client.c - a DEALER, one question and its answer; see client.h. */
 #include "cli/client.h"
 
 #include <czmq.h>

@@ -1,4 +1,4 @@
-/* commands.c - see commands.h. */
+/* commands.c - the table of commands, and how their words become fields; see commands.h. */
 #include "cli/commands.h"
 
 #include <stdbool.h>

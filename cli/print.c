@@ -1,4 +1,4 @@
-/* print.c - see print.h. */
+/* print.c - tables and lines for people; see print.h. */
 #include "cli/print.h"
 
 #include <inttypes.h>

@@ -1,4 +1,4 @@
-/* auth.c - see auth.h. */
+/* auth.c - the secret and the signature, compared in constant time; see auth.h. */
 #include "gateway/auth.h"
 
 #include <errno.h>

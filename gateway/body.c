@@ -1,4 +1,4 @@
-/* body.c - see body.h. */
+/* body.c - a body read to its end or its limit; see body.h. */
 #include "gateway/body.h"
 
 #include <civetweb.h>

@@ -1,4 +1,4 @@
-/* bridge.c - see bridge.h. */
+/* bridge.c - jobs between the threads of civetweb and the loop; see bridge.h. */
 #include "gateway/bridge.h"
 
 #include <errno.h>

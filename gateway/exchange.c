@@ -1,4 +1,4 @@
-/* exchange.c - see exchange.h. */
+/* exchange.c - a request, step by step, until it has its answer; see exchange.h. */
 #include "gateway/exchange.h"
 
 #include <civetweb.h>

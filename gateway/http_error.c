@@ -1,4 +1,4 @@
-/* http_error.c - see http_error.h. */
+/* http_error.c - an error as JSON; see http_error.h. */
 #include "gateway/http_error.h"
 
 #include <jansson.h>

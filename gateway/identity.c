@@ -1,4 +1,4 @@
-/* identity.c - see identity.h. */
+/* identity.c - Authorization and X-Session-Id; see identity.h. */
 #include "gateway/identity.h"
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* request.c - see request.h. */
+/* request.c - path, query, body and headers into one object, and the record; see request.h. */
 #include "gateway/request.h"
 
 #include <ctype.h>

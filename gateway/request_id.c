@@ -1,4 +1,4 @@
-/* request_id.c - see request_id.h. */
+/* request_id.c - takes X-Request-ID, or makes one; see request_id.h. */
 #include "gateway/request_id.h"
 
 #include <ctype.h>

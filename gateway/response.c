@@ -1,4 +1,4 @@
-/* response.c - see response.h. */
+/* response.c - status line, headers and body; see response.h. */
 #include "gateway/response.h"
 
 #include <civetweb.h>

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "gateway/answers.h"
+#include "gateway/route_answers.h"
 
 /* Whoever waits for HH waits longer; an application waits up to 10 s for its outcome. */
 #define HH_TIMEOUT_MS	  25000

@@ -1,4 +1,4 @@
-/* server.c - see server.h. */
+/* server.c - civetweb's options, its threads, and its end; see server.h. */
 #include "gateway/server.h"
 
 #include <civetweb.h>

@@ -1,4 +1,4 @@
-/* database.c - see database.h. */
+/* database.c - the runner's statements; see database.h. */
 #include "migrations/database.h"
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* migration.c - see migration.h. */
+/* migration.c - names, numbers and reads the files of the folder; see migration.h. */
 #include "migrations/migration.h"
 
 #include <dirent.h>

@@ -1,4 +1,4 @@
-/* plan.c - see plan.h. */
+/* plan.c - compares files and records; see plan.h. */
 #include "migrations/plan.h"
 
 #include <errno.h>

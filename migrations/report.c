@@ -1,4 +1,4 @@
-/* report.c - see report.h.
+/* report.c - lines for people, or JSON; see report.h.
  *
  * A JSON value that could not be made for lack of memory is left out of the object: jansson's
  * setters take NULL and say so, and the exit code tells the outcome in any case.

@@ -1,4 +1,4 @@
-/* runner.c - see runner.h. */
+/* runner.c - migrate, rollback, status and reset; see runner.h. */
 #include "migrations/runner.h"
 
 #include <errno.h>

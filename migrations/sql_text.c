@@ -1,4 +1,4 @@
-/* sql_text.c - see sql_text.h.
+/* sql_text.c - lines and columns in SQL; see sql_text.h.
  *
  * Only as much of SQL's grammar as tells where a statement ends: quotes, dollar quotes, comments.
  * The body of a BEGIN ATOMIC function counts as several statements; a line number is then too

@@ -1,4 +1,4 @@
-/* field.c - see field.h. */
+/* field.c - a field's limits, checked once for both codecs; see field.h. */
 #include "proto/field.h"
 
 #include <errno.h>

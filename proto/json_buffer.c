@@ -1,4 +1,4 @@
-/* json_buffer.c - see json_buffer.h. */
+/* json_buffer.c - JSON text: numbers, escapes, growth; see json_buffer.h. */
 #include "proto/json_buffer.h"
 
 #include <inttypes.h>

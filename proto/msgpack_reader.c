@@ -1,4 +1,4 @@
-/* msgpack_reader.c - see msgpack_reader.h. */
+/* msgpack_reader.c - msgpack, value by value; see msgpack_reader.h. */
 #include "proto/msgpack_reader.h"
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* restart.c - see restart.h. */
+/* restart.c - windows of restarts, and the decision; see restart.h. */
 #include "supervisor/restart.h"
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* feed.c - see feed.h. */
+/* feed.c - the reads of topics, and events on their way to sessions; see feed.h. */
 #include "actors/broadcaster/feed.h"
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* session.c - see session.h. */
+/* session.c - a subscriber from the hello to the end of its connection; see session.h. */
 #include "actors/broadcaster/session.h"
 
 #include <stdlib.h>

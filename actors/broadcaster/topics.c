@@ -1,4 +1,4 @@
-/* topics.c - see topics.h. */
+/* topics.c - the topics, who listens to them, and how far each has read; see topics.h. */
 #include "actors/broadcaster/topics.h"
 
 #include <errno.h>

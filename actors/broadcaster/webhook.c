@@ -1,4 +1,4 @@
-/* webhook.c - see webhook.h.
+/* webhook.c - new vacancies on their way to the BFF, one event after the other; see webhook.h.
  *
  *   claim --events--> post, several at a time --answer--> note the result --> claim the next
  *

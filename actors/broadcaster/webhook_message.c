@@ -1,4 +1,4 @@
-/* webhook_message.c - see webhook_message.h. */
+/* webhook_message.c - a webhook's body, answer and pauses; see webhook_message.h. */
 #include "actors/broadcaster/webhook_message.h"
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* ws_frame.c - see ws_frame.h.
+/* ws_frame.c - a frame, counted by those who still have it to send; see ws_frame.h.
  *
  * The encoding is wslay_frame_send()'s. The queue of wslay's event API, which the receiving side
  * uses, cannot share: it copies each message for each connection.

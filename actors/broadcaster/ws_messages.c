@@ -1,4 +1,4 @@
-/* ws_messages.c - see ws_messages.h. */
+/* ws_messages.c - the browser's messages as JSON, and what is taken from it; see ws_messages.h. */
 #include "actors/broadcaster/ws_messages.h"
 
 #include <ctype.h>

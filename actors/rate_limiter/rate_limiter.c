@@ -19,7 +19,7 @@
 #include <sys/random.h>
 
 #include "actors/actors.h"
-#include "actors/rate_limiter/refusals.h"
+#include "actors/rate_limiter/refusal_cache.h"
 #include "actors/rate_limiter/ticker.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -60,7 +60,7 @@ struct limiter {
 	int64_t expected_until_ms; /* until then */
 	struct actor_timer *timer; /* looks whether to send the next batch */
 	bool gathering;		   /* it does so when the expected did not come */
-	struct refusals refusals;
+	struct refusal_cache refusals;
 	uint64_t fillings; /* of buckets that we heard of: what was refused before holds no more */
 	char boot[TICKER_BOOT_SIZE];
 	struct ticker ticker;
@@ -72,7 +72,7 @@ struct limiter {
 static void forget_refusals(struct limiter *l)
 {
 	l->fillings++;
-	refusals_clear(&l->refusals);
+	refusal_cache_clear(&l->refusals);
 }
 
 /* --- verdicts --- */
@@ -97,8 +97,8 @@ static void settle(struct limiter *l, struct check *check, const struct limiter_
 		return;
 	}
 	if (!spent->allowed && spent->retry_ms.set && l->batch.fillings == l->fillings)
-		refusals_note(&l->refusals, check->request->user_id, check->action, spent->tokens,
-			      clock_mono_ms());
+		refusal_cache_note(&l->refusals, check->request->user_id, check->action,
+				   spent->tokens, clock_mono_ms());
 	answer_verdict(check->call, spent->allowed, spent->tokens, spent->retry_ms);
 }
 
@@ -244,8 +244,8 @@ static void on_check(struct actor *self, struct actor_call *call, const void *re
 	if (!find_limit(call, action, &limit))
 		return;
 	/* Under a key it may have been spent before. */
-	if (r->key == NULL && refusals_hold(&l->refusals, r->user_id, action, cost, &limit,
-					    clock_mono_ms(), &terms)) {
+	if (r->key == NULL && refusal_cache_hold(&l->refusals, r->user_id, action, cost, &limit,
+						 clock_mono_ms(), &terms)) {
 		answer_verdict(call, false, terms.tokens, OPT_INT_OF(terms.retry_ms));
 		return;
 	}

@@ -1,4 +1,4 @@
-/* ticker.c - see ticker.h. */
+/* ticker.c - how far the common clock is, by our monotonic one; see ticker.h. */
 #include "actors/rate_limiter/ticker.h"
 
 #include <inttypes.h>

@@ -1,4 +1,4 @@
-/* address.c - see address.h.
+/* address.c - a name resolved by a thread, so that the loop does not wait; see address.h.
  *
  * libpq connects without blocking, except for the name: it calls getaddrinfo(), which may wait for
  * a name server for many seconds, longer than a supervisor waits for a heartbeat. So the name is

@@ -1,4 +1,4 @@
-/* conn.c - see conn.h.
+/* conn.c - a connection: made, lost, and made again; see conn.h.
  *
  *   PAUSING -> RESOLVING -> CONNECTING -> SETTING_UP -> UP
  *      ^           |             |             |         |

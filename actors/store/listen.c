@@ -1,4 +1,4 @@
-/* listen.c - see listen.h.
+/* listen.c - notifications from PostgreSQL, as casts to the actors here; see listen.h.
  *
  * A connection that only listens would not notice that its server is gone: nothing is sent on it.
  * So it is asked for a sign of life every PROBE_MS, which is answered within ANSWER_MS or it is

@@ -1,4 +1,4 @@
-/* pool.c - see pool.h.
+/* pool.c - units of work and the connections that do them; see pool.h.
  *
  * A connection does one unit at a time: its statements go out in libpq's pipeline mode with one
  * Sync at the end, so that they are one implicit transaction and one round trip. A statement that

@@ -1,4 +1,4 @@
-/* rows.c - see rows.h. */
+/* rows.c - texts and numbers out of a result of libpq; see rows.h. */
 #include "actors/store/rows.h"
 
 #include <stdlib.h>

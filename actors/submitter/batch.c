@@ -1,4 +1,4 @@
-/* batch.c - see batch.h. */
+/* batch.c - gathers entries while a call is under way, for the next one; see batch.h. */
 #include "actors/submitter/batch.h"
 
 #include <stddef.h>

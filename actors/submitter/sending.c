@@ -1,4 +1,4 @@
-/* sending.c - see sending.h. */
+/* sending.c - an application, step by step: resume, mark, request, end; see sending.h. */
 #include "actors/submitter/sending.h"
 
 #include <errno.h>

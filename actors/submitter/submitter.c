@@ -9,7 +9,7 @@
  *          claimed anew, at once by the next generation, by another node when the lease ends.
  * Never    sends before it is committed that it does, nor again before it has asked HH.
  *
- * desk.c has those who submit, sending.c what is in flight, batch.c how both talk to the store, and
+ * submissions.c has those who submit, sending.c what is in flight, batch.c how both talk to the store, and
  * verdict.c what a failure means. Here is the claim: every SYNC_MS, since it renews the leases, and
  * as soon as something may be due and there is room for it.
  */
@@ -19,8 +19,8 @@
 #include <unistd.h>
 
 #include "actors/actors.h"
-#include "actors/submitter/desk.h"
 #include "actors/submitter/sending.h"
+#include "actors/submitter/submissions.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/settings.h"
@@ -35,14 +35,14 @@
 
 struct submitter {
 	char node[SETTING_NODE_NAME_SIZE];
-	struct desk desk;
+	struct submissions submissions;
 	struct sender sender;
 	size_t room; /* at most so many in flight */
 	bool claiming;
 	bool claim_again;
 	struct actor_timer *sync_timer;
 	struct actor_timer *due_timer;
-	bool desk_is_idle;
+	bool submissions_is_idle;
 	bool hurried; /* asked to stop long enough ago */
 	bool ended;
 };
@@ -139,7 +139,7 @@ static void on_told(struct actor *self, const struct application *application)
 {
 	struct submitter *s = actor_state(self);
 
-	desk_told(&s->desk, application);
+	submissions_told(&s->submissions, application);
 }
 
 static void on_freed(struct actor *self)
@@ -152,7 +152,7 @@ static void on_submit(struct actor *self, struct actor_call *call, const void *r
 {
 	struct submitter *s = actor_state(self);
 
-	desk_submit(&s->desk, call, request);
+	submissions_take(&s->submissions, call, request);
 }
 
 static void on_changed(struct actor *self, const void *body)
@@ -160,7 +160,7 @@ static void on_changed(struct actor *self, const void *body)
 	struct submitter *s = actor_state(self);
 
 	(void)body;
-	desk_rung(&s->desk);
+	submissions_rung(&s->submissions);
 	claim_if_room(self);
 }
 
@@ -173,7 +173,7 @@ static int submitter_init(struct actor *self)
 	srandom((unsigned)getpid() ^ (unsigned)clock_mono_us());
 	(void)setting_node_name(s->node);
 	s->room = (size_t)setting_int(MAX_SUBMISSIONS);
-	desk_init(&s->desk, self);
+	submissions_init(&s->submissions, self);
 	sender_init(&s->sender, self, on_told, on_freed);
 	s->sync_timer = actor_timer_start(self, 0, SYNC_MS, on_sync_timer, NULL);
 	return s->sync_timer == NULL ? -ENOMEM : 0;
@@ -186,7 +186,7 @@ static void end_when_idle(struct actor *self)
 
 	if (s->ended || !actor_stopping(self))
 		return;
-	if (!s->hurried && (!s->desk_is_idle || s->sender.count > 0))
+	if (!s->hurried && (!s->submissions_is_idle || s->sender.count > 0))
 		return;
 	s->ended = true;
 	actor_stopped(self);
@@ -196,7 +196,7 @@ static void on_desk_idle(struct actor *self)
 {
 	struct submitter *s = actor_state(self);
 
-	s->desk_is_idle = true;
+	s->submissions_is_idle = true;
 	end_when_idle(self);
 }
 
@@ -215,7 +215,7 @@ static void submitter_stop(struct actor *self)
 
 	if (actor_timer_start(self, STOP_MS, 0, on_stop_timer, NULL) == NULL)
 		s->hurried = true;
-	desk_close(&s->desk, on_desk_idle);
+	submissions_close(&s->submissions, on_desk_idle);
 	end_when_idle(self);
 }
 
@@ -225,7 +225,7 @@ static void submitter_terminate(struct actor *self)
 
 	actor_timer_stop(&s->sync_timer);
 	actor_timer_stop(&s->due_timer);
-	desk_fini(&s->desk);
+	submissions_fini(&s->submissions);
 	sender_fini(&s->sender);
 }
 

@@ -1,4 +1,4 @@
-/* verdict.c - see verdict.h. */
+/* verdict.c - the table of errors that time mends, and the delays; see verdict.h. */
 #include "actors/submitter/verdict.h"
 
 #include <jansson.h>

@@ -153,7 +153,7 @@ def test_a_key_that_is_made_of_a_vacancy_is_no_other_vacancys(node, hh):
 @pytest.mark.parametrize("cv", ['{"a": ' + "[" * 60 + "]" * 60 + "}", "[1]", '"x"', "7",
                                 '{"a": "' + "Ж" * 200000 + '"}'], ids=range(5))
 def test_an_odd_cv_that_a_workflow_brought_stops_nobody_else(node, database, cv):
-    """It did not pass the desk."""
+    """It was not checked as a caller's is."""
     put = "select (application_put(%s, '1', %s, null, null, 0, null, null)).id"
     odd = database.value(put, user_id(), cv)
     assert node.submit(user_id(), 2)["status"] == "submitted"

@@ -1,4 +1,4 @@
-/* proto_random.c - see proto_random.h. */
+/* proto_random.c - random records; see proto_random.h. */
 #include "proto_random.h"
 
 #include <jansson.h>

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "actors/rate_limiter/refusals.h"
+#include "actors/rate_limiter/refusal_cache.h"
 #include "actors/rate_limiter/ticker.h"
 #include "base/rate_limits.h"
 
@@ -73,38 +73,39 @@ static void what_is_no_list_is_told(void **state)
 
 /* --- refusals --- */
 
-static struct refusals refusals;
+static struct refusal_cache refusals;
 static struct refusal_terms terms;
 
 static int setup(void **state)
 {
 	(void)state;
-	refusals_clear(&refusals);
+	refusal_cache_clear(&refusals);
 	return 0;
 }
 
 static void a_refusal_holds_until_its_token_has_come(void **state)
 {
 	(void)state;
-	refusals_note(&refusals, USER, "application", 0.5, 1000);
-	assert_true(refusals_hold(&refusals, USER, "application", 1, &twenty, 1000, &terms));
+	refusal_cache_note(&refusals, USER, "application", 0.5, 1000);
+	assert_true(refusal_cache_hold(&refusals, USER, "application", 1, &twenty, 1000, &terms));
 	assert_int_equal(terms.retry_ms, 225000);
-	assert_true(refusals_hold(&refusals, USER, "application", 1, &twenty, 225999, &terms));
+	assert_true(refusal_cache_hold(&refusals, USER, "application", 1, &twenty, 225999, &terms));
 	assert_int_equal(terms.retry_ms, 1);
-	assert_false(refusals_hold(&refusals, USER, "application", 1, &twenty, 226000, &terms));
-	assert_true(refusals_hold(&refusals, USER, "application", 2, &twenty, 226000, &terms));
+	assert_false(
+		refusal_cache_hold(&refusals, USER, "application", 1, &twenty, 226000, &terms));
+	assert_true(refusal_cache_hold(&refusals, USER, "application", 2, &twenty, 226000, &terms));
 }
 
 static void what_is_not_known_is_not_refused(void **state)
 {
 	(void)state;
-	assert_false(refusals_hold(&refusals, USER, "application", 1, &twenty, 0, &terms));
-	refusals_note(&refusals, USER, "application", 0, 0);
-	assert_false(refusals_hold(&refusals, OTHER, "application", 1, &twenty, 0, &terms));
-	assert_false(refusals_hold(&refusals, USER, "search", 1, &twenty, 0, &terms));
-	assert_false(refusals_hold(&refusals, USER, "application", 21, &twenty, 0, &terms));
-	refusals_clear(&refusals);
-	assert_false(refusals_hold(&refusals, USER, "application", 1, &twenty, 0, &terms));
+	assert_false(refusal_cache_hold(&refusals, USER, "application", 1, &twenty, 0, &terms));
+	refusal_cache_note(&refusals, USER, "application", 0, 0);
+	assert_false(refusal_cache_hold(&refusals, OTHER, "application", 1, &twenty, 0, &terms));
+	assert_false(refusal_cache_hold(&refusals, USER, "search", 1, &twenty, 0, &terms));
+	assert_false(refusal_cache_hold(&refusals, USER, "application", 21, &twenty, 0, &terms));
+	refusal_cache_clear(&refusals);
+	assert_false(refusal_cache_hold(&refusals, USER, "application", 1, &twenty, 0, &terms));
 }
 
 /* --- the clock --- */

@@ -1,7 +1,7 @@
-/* answers.h - what the routes make of a message's outcome: the functions of the table's last
+/* route_answers.h - what the routes make of a message's outcome: the functions of the table's last
  * columns. The forms are those that the BFF reads. */
-#ifndef GATEWAY_ANSWERS_H
-#define GATEWAY_ANSWERS_H
+#ifndef GATEWAY_ROUTE_ANSWERS_H
+#define GATEWAY_ROUTE_ANSWERS_H
 
 #include "gateway/routes.h"
 

@@ -1,11 +1,11 @@
-/* refusals.h - what a bucket was refused holds until its tokens have come, so it need not be asked for
+/* refusal_cache.h - what a bucket was refused holds until its tokens have come, so it need not be asked for
  * again: a bucket only fills faster than that when it is reset or its clock is set forward.
  *
  * A table of fixed size: where too many buckets meet in a row, the oldest is forgotten. Times are
  * milliseconds on one monotonic clock.
  */
-#ifndef ACTORS_RATE_LIMITER_REFUSALS_H
-#define ACTORS_RATE_LIMITER_REFUSALS_H
+#ifndef ACTORS_RATE_LIMITER_REFUSAL_CACHE_H
+#define ACTORS_RATE_LIMITER_REFUSAL_CACHE_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -25,7 +25,7 @@ struct refusal {
 };
 
 /* All zero: nothing is remembered. */
-struct refusals {
+struct refusal_cache {
 	struct refusal rows[REFUSALS_ROWS][REFUSALS_IN_ROW];
 };
 
@@ -35,15 +35,15 @@ struct refusal_terms {
 };
 
 /* Remembers that the bucket held no more than tokens at at_ms. */
-void refusals_note(struct refusals *refusals, const char *user, const char *action, double tokens,
-		   int64_t at_ms);
+void refusal_cache_note(struct refusal_cache *refusals, const char *user, const char *action,
+			double tokens, int64_t at_ms);
 
 /* Whether the bucket cannot hold cost tokens yet. False: it may, or nothing is known. */
-bool refusals_hold(const struct refusals *refusals, const char *user, const char *action,
-		   int64_t cost, const struct rate_limit *limit, int64_t now_ms,
-		   struct refusal_terms *out) __attribute__((warn_unused_result));
+bool refusal_cache_hold(const struct refusal_cache *refusals, const char *user, const char *action,
+			int64_t cost, const struct rate_limit *limit, int64_t now_ms,
+			struct refusal_terms *out) __attribute__((warn_unused_result));
 
 /* Forgets all. */
-void refusals_clear(struct refusals *refusals);
+void refusal_cache_clear(struct refusal_cache *refusals);
 
 #endif

@@ -1,17 +1,17 @@
-/* desk.h - those who submit: their applications are committed, and they wait for the outcome.
+/* submissions.h - those who submit: their applications are committed, and they wait for the outcome.
  *
  * The outcome may come from this process, from another node (the bell rings, and those who wait are
  * looked up), or not within their time; then they get the application as it stands. One that must
  * wait for a token of the rate limit is an answer too: it says until when.
  */
-#ifndef ACTORS_SUBMITTER_DESK_H
-#define ACTORS_SUBMITTER_DESK_H
+#ifndef ACTORS_SUBMITTER_SUBMISSIONS_H
+#define ACTORS_SUBMITTER_SUBMISSIONS_H
 
 #include "actors/submitter/batch.h"
 
 struct submission;
 
-struct desk {
+struct submissions {
 	struct actor *self;
 	struct batch puts;
 	struct submission *waiting; /* for the outcome */
@@ -21,22 +21,22 @@ struct desk {
 	void (*idle)(struct actor *self); /* set: nobody is left once it is called */
 };
 
-void desk_init(struct desk *desk, struct actor *self);
+void submissions_init(struct submissions *all, struct actor *self);
 
 /* Handles APPLICATION_SUBMIT; takes call. */
-void desk_submit(struct desk *desk, struct actor_call *call,
-		 const struct application_submit *submit);
+void submissions_take(struct submissions *all, struct actor_call *call,
+		      const struct application_submit *submit);
 
 /* An application is as it says now. */
-void desk_told(struct desk *desk, const struct application *application);
+void submissions_told(struct submissions *all, const struct application *application);
 
 /* The bell rang: others may have changed what is waited for. */
-void desk_rung(struct desk *desk);
+void submissions_rung(struct submissions *all);
 
 /* Answers all who wait with what is known; idle is called when the others are answered too, perhaps
  * at once. */
-void desk_close(struct desk *desk, void (*idle)(struct actor *self));
+void submissions_close(struct submissions *all, void (*idle)(struct actor *self));
 
-void desk_fini(struct desk *desk);
+void submissions_fini(struct submissions *all);
 
 #endif

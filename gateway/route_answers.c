@@ -1,5 +1,5 @@
-/* answers.c - see answers.h. */
-#include "gateway/answers.h"
+/* route_answers.c - the forms of the answers, one function for each that a route may have. */
+#include "gateway/route_answers.h"
 
 #include <jansson.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* refusals.c - see refusals.h. */
-#include "actors/rate_limiter/refusals.h"
+/* refusal_cache.c - a fixed table of the buckets that had too few tokens. */
+#include "actors/rate_limiter/refusal_cache.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -27,8 +27,8 @@ static bool is_of(const struct refusal *r, const char *user, const char *action)
 	return strcmp(r->user, user) == 0 && strcmp(r->action, action) == 0;
 }
 
-void refusals_note(struct refusals *refusals, const char *user, const char *action, double tokens,
-		   int64_t at_ms)
+void refusal_cache_note(struct refusal_cache *refusals, const char *user, const char *action,
+			double tokens, int64_t at_ms)
 {
 	struct refusal *row = refusals->rows[row_of(user, action)];
 	struct refusal *r = row;
@@ -47,9 +47,9 @@ void refusals_note(struct refusals *refusals, const char *user, const char *acti
 	r->at_ms = at_ms;
 }
 
-bool refusals_hold(const struct refusals *refusals, const char *user, const char *action,
-		   int64_t cost, const struct rate_limit *limit, int64_t now_ms,
-		   struct refusal_terms *out)
+bool refusal_cache_hold(const struct refusal_cache *refusals, const char *user, const char *action,
+			int64_t cost, const struct rate_limit *limit, int64_t now_ms,
+			struct refusal_terms *out)
 {
 	const struct refusal *r = refusals->rows[row_of(user, action)];
 	const struct refusal *end = r + REFUSALS_IN_ROW;
@@ -70,7 +70,7 @@ bool refusals_hold(const struct refusals *refusals, const char *user, const char
 	return true;
 }
 
-void refusals_clear(struct refusals *refusals)
+void refusal_cache_clear(struct refusal_cache *refusals)
 {
-	*refusals = (struct refusals){0};
+	*refusals = (struct refusal_cache){0};
 }

@@ -1,5 +1,5 @@
-/* desk.c - see desk.h. */
-#include "actors/submitter/desk.h"
+/* submissions.c - commits what callers submit, and answers each when its outcome is known or time is up. */
+#include "actors/submitter/submissions.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -18,7 +18,7 @@
 /* A call; lives in its memory. */
 struct submission {
 	struct submission *next; /* of those who wait for the outcome */
-	struct desk *desk;
+	struct submissions *all;
 	struct actor_call *call;
 	const struct application_submit *request;
 	struct entry entry;
@@ -31,16 +31,16 @@ struct submission {
 
 /* --- answering --- */
 
-static void gone(struct desk *desk)
+static void gone(struct submissions *all)
 {
-	desk->handed--;
-	if (desk->handed == 0 && desk->idle != NULL)
-		desk->idle(desk->self);
+	all->handed--;
+	if (all->handed == 0 && all->idle != NULL)
+		all->idle(all->self);
 }
 
 static void stop_waiting(struct submission *s)
 {
-	struct submission **link = &s->desk->waiting;
+	struct submission **link = &s->all->waiting;
 
 	actor_timer_stop(&s->timer);
 	while (*link != NULL && *link != s)
@@ -51,33 +51,33 @@ static void stop_waiting(struct submission *s)
 
 static void answer(struct submission *s, const struct application *application)
 {
-	struct desk *desk = s->desk;
+	struct submissions *all = s->all;
 
 	stop_waiting(s);
 	actor_reply(s->call, application); /* s lived in its memory */
-	gone(desk);
+	gone(all);
 }
 
 static void refuse(struct submission *s, const struct failure *failure)
 {
-	struct desk *desk = s->desk;
+	struct submissions *all = s->all;
 
 	stop_waiting(s);
 	if (failure != NULL)
 		actor_refuse_with(s->call, failure);
 	else
 		actor_refuse_until(s->call, ERR_OVERLOADED, 1000, "it could not be handed on");
-	gone(desk);
+	gone(all);
 }
 
 static void refuse_key(struct submission *s)
 {
-	struct desk *desk = s->desk;
+	struct submissions *all = s->all;
 
 	stop_waiting(s);
 	actor_refuse(s->call, ERR_CONFLICT, "idempotency_key",
 		     "stands for an application to another vacancy");
-	gone(desk);
+	gone(all);
 }
 
 static bool is_outcome(const struct application *application)
@@ -109,9 +109,9 @@ static struct submission *waits_for(struct submission *from, const char *id)
 	return from;
 }
 
-void desk_told(struct desk *desk, const struct application *application)
+void submissions_told(struct submissions *all, const struct application *application)
 {
-	struct submission *s = waits_for(desk->waiting, application->id);
+	struct submission *s = waits_for(all->waiting, application->id);
 
 	while (s != NULL) {
 		struct submission *next = waits_for(s->next, application->id);
@@ -124,38 +124,38 @@ void desk_told(struct desk *desk, const struct application *application)
 
 static void on_read(struct actor *self, const struct actor_answer *look, void *context)
 {
-	struct desk *desk = context;
+	struct submissions *all = context;
 	const struct applications *read = look->body;
 
 	(void)self;
-	desk->reading = false;
+	all->reading = false;
 	if (look->error == ERR_NONE)
 		for (size_t i = 0; i < read->applications.count; i++)
-			desk_told(desk, &read->applications.items[i]);
-	if (desk->read_again) {
-		desk->read_again = false;
-		desk_rung(desk);
+			submissions_told(all, &read->applications.items[i]);
+	if (all->read_again) {
+		all->read_again = false;
+		submissions_rung(all);
 	}
 }
 
 /* More than the limit are more than ever wait at once within one turn of the bell: the rest is looked
  * up with the next. */
-void desk_rung(struct desk *desk)
+void submissions_rung(struct submissions *all)
 {
 	const char *ids[READ_MAX];
 	struct applications_read request = {.ids = {.items = ids}};
 
-	if (desk->reading) {
-		desk->read_again = true;
+	if (all->reading) {
+		all->read_again = true;
 		return;
 	}
-	for (struct submission *s = desk->waiting; s != NULL && request.ids.count < READ_MAX;
+	for (struct submission *s = all->waiting; s != NULL && request.ids.count < READ_MAX;
 	     s = s->next)
 		ids[request.ids.count++] = s->known.id;
 	if (request.ids.count == 0)
 		return;
-	desk->reading = actor_call(desk->self, MSG_APPLICATIONS_READ, &request, READ_MS, on_read,
-				   desk) == 0;
+	all->reading =
+		actor_call(all->self, MSG_APPLICATIONS_READ, &request, READ_MS, on_read, all) == 0;
 }
 
 /* --- the time is up --- */
@@ -188,20 +188,20 @@ static void on_time_up(struct actor *self, void *context)
 
 static void wait_for_outcome(struct submission *s)
 {
-	struct desk *desk = s->desk;
+	struct submissions *all = s->all;
 	int64_t wait_ms = s->request->wait_ms.set ? s->request->wait_ms.value : WAIT_DEFAULT_MS;
 	int64_t left_ms = actor_call_remaining_ms(s->call) - ANSWER_MS;
 
 	if (wait_ms > left_ms)
 		wait_ms = left_ms;
-	if (wait_ms > 0 && desk->idle == NULL)
-		s->timer = actor_timer_start(desk->self, wait_ms, 0, on_time_up, s);
+	if (wait_ms > 0 && all->idle == NULL)
+		s->timer = actor_timer_start(all->self, wait_ms, 0, on_time_up, s);
 	if (s->timer == NULL) {
 		answer(s, &s->known);
 		return;
 	}
-	s->next = desk->waiting;
-	desk->waiting = s;
+	s->next = all->waiting;
+	all->waiting = s;
 }
 
 /* --- committing --- */
@@ -264,7 +264,7 @@ static size_t length(const char *text)
 static void commit(struct submission *s)
 {
 	s->entry.bytes = length(s->request->customized_cv) + length(s->request->cover_letter);
-	batch_add(&s->desk->puts, &s->entry);
+	batch_add(&s->all->puts, &s->entry);
 }
 
 /* A token that came along is kept first: there would be nothing to apply with. */
@@ -289,7 +289,7 @@ static void keep_token(struct submission *s)
 	int64_t left_ms = actor_call_remaining_ms(s->call) - ANSWER_MS;
 
 	if (left_ms <= 0 ||
-	    actor_call(s->desk->self, MSG_ACCOUNT_KEEP, &acting, left_ms, on_kept, s) < 0)
+	    actor_call(s->all->self, MSG_ACCOUNT_KEEP, &acting, left_ms, on_kept, s) < 0)
 		refuse(s, NULL);
 }
 
@@ -316,8 +316,8 @@ static bool key_is_anothers(const struct application_submit *submit)
 	       strcmp(key + sizeof(prefix) - 1, submit->job_external_id) != 0;
 }
 
-void desk_submit(struct desk *desk, struct actor_call *call,
-		 const struct application_submit *submit)
+void submissions_take(struct submissions *all, struct actor_call *call,
+		      const struct application_submit *submit)
 {
 	struct codec_problem problem;
 	const char *why = NULL;
@@ -343,36 +343,36 @@ void desk_submit(struct desk *desk, struct actor_call *call,
 		actor_refuse_until(call, ERR_OVERLOADED, 1000, "no memory");
 		return;
 	}
-	s->desk = desk;
+	s->all = all;
 	s->call = call;
 	s->request = submit;
-	desk->handed++;
+	all->handed++;
 	if (submit->access_token != NULL)
 		keep_token(s);
 	else
 		commit(s);
 }
 
-/* --- the desk --- */
+/* --- all of them --- */
 
-void desk_init(struct desk *desk, struct actor *self)
+void submissions_init(struct submissions *all, struct actor *self)
 {
-	*desk = (struct desk){.self = self};
-	batch_init(&desk->puts, self, &puts_kind);
+	*all = (struct submissions){.self = self};
+	batch_init(&all->puts, self, &puts_kind);
 }
 
-void desk_close(struct desk *desk, void (*idle)(struct actor *self))
+void submissions_close(struct submissions *all, void (*idle)(struct actor *self))
 {
-	desk->idle = idle;
-	desk->handed++; /* so that idle is called here at the earliest */
-	while (desk->waiting != NULL)
-		answer(desk->waiting, &desk->waiting->known);
-	gone(desk);
+	all->idle = idle;
+	all->handed++; /* so that idle is called here at the earliest */
+	while (all->waiting != NULL)
+		answer(all->waiting, &all->waiting->known);
+	gone(all);
 }
 
-void desk_fini(struct desk *desk)
+void submissions_fini(struct submissions *all)
 {
-	batch_fini(&desk->puts);
-	for (struct submission *s = desk->waiting; s != NULL; s = s->next)
+	batch_fini(&all->puts);
+	for (struct submission *s = all->waiting; s != NULL; s = s->next)
 		actor_timer_stop(&s->timer);
 }
