@@ -1,4 +1,5 @@
-/* hh_apply.c - see hh_apply.h. */
+/* hh_apply.c - sends an application, and finds out its id or whether there is one; see
+ * hh_apply.h. */
 #include "actors/hh_client/hh_apply.h"
 
 #include <errno.h>

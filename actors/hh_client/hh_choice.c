@@ -1,4 +1,5 @@
-/* hh_choice.c - see hh_choice.h. */
+/* hh_choice.c - weighs a user's resumes by their titles, and takes the one that fits best; see
+ * hh_choice.h. */
 #include "actors/hh_client/hh_choice.h"
 
 #include <string.h>

@@ -1,4 +1,5 @@
-/* hh_cv.c - see hh_cv.h. */
+/* hh_cv.c - finds a value under any of its names, and checks addresses, phones and dates; see
+ * hh_cv.h. */
 #include "actors/hh_client/hh_cv.h"
 
 #include <ctype.h>

@@ -1,4 +1,4 @@
-/* hh_ensure.c - see hh_ensure.h.
+/* hh_ensure.c - the steps to a resume that can be applied with; see hh_ensure.h.
  *
  *              named in the CV, or found by its title
  *   start -> find ------------------------------------> check <-- wait <--+

@@ -1,4 +1,4 @@
-/* hh_failure.c - see hh_failure.h. */
+/* hh_failure.c - HH's errors put into words, and into the record's details; see hh_failure.h. */
 #include "actors/hh_client/hh_failure.h"
 
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* hh_html.c - see hh_html.h.
+/* hh_html.c - the words and lines of an HTML text, without its tags; see hh_html.h.
  *
  * Employers write the HTML, by hand and with odd editors, so it is parsed by a parser of HTML:
  * libxml2's, through its SAX interface, so that no tree is built and nothing here recurses. It

@@ -1,4 +1,4 @@
-/* hh_http.c - see hh_http.h.
+/* hh_http.c - libcurl driven by libuv, and what it read handed over; see hh_http.h.
  *
  * libcurl says which descriptors and which timeout it waits for (on_socket, on_timeout), libuv says
  * when they come; after each, finished transfers are collected.

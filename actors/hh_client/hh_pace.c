@@ -1,4 +1,4 @@
-/* hh_pace.c - see hh_pace.h. */
+/* hh_pace.c - a ring of the last requests, and the window that a 429 widens; see hh_pace.h. */
 #include "actors/hh_client/hh_pace.h"
 
 #include <errno.h>

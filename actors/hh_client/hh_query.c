@@ -1,4 +1,4 @@
-/* hh_query.c - see hh_query.h. */
+/* hh_query.c - walks the catalogue's fields and writes each as a parameter; see hh_query.h. */
 #include "actors/hh_client/hh_query.h"
 
 #include <inttypes.h>

@@ -1,4 +1,4 @@
-/* hh_queue.c - see hh_queue.h. */
+/* hh_queue.c - a tree of users in each class, and a ring of their turns; see hh_queue.h. */
 #include "actors/hh_client/hh_queue.h"
 
 #include <errno.h>

@@ -1,4 +1,5 @@
-/* hh_refusal.c - see hh_refusal.h. */
+/* hh_refusal.c - tables from HH's errors to ours, and the order in which they are asked; see
+ * hh_refusal.h. */
 #include "actors/hh_client/hh_refusal.h"
 
 #include <errno.h>

@@ -1,4 +1,5 @@
-/* hh_resume_body.c - see hh_resume_body.h. */
+/* hh_resume_body.c - each field of a resume, from what the CV says or from what all have; see
+ * hh_resume_body.h. */
 #include "actors/hh_client/hh_resume_body.h"
 
 #include <ctype.h>

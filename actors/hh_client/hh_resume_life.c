@@ -1,4 +1,4 @@
-/* hh_resume_life.c - see hh_resume_life.h. */
+/* hh_resume_life.c - jobs and schools out of texts, lists and objects; see hh_resume_life.h. */
 #include "actors/hh_client/hh_resume_life.h"
 
 #include <inttypes.h>

@@ -1,4 +1,4 @@
-/* hh_resumes.c - see hh_resumes.h. */
+/* hh_resumes.c - lists a user's resumes, or reads one; see hh_resumes.h. */
 #include "actors/hh_client/hh_resumes.h"
 
 #include <errno.h>

@@ -1,4 +1,5 @@
-/* hh_retry.c - see hh_retry.h. */
+/* hh_retry.c - one answer judged by name and status; the backoff; the circuit breaker; see
+ * hh_retry.h. */
 #include "actors/hh_client/hh_retry.h"
 
 #include <string.h>

@@ -1,4 +1,4 @@
-/* hh_role.c - see hh_role.h. */
+/* hh_role.c - a table of parts of titles, the first that fits; see hh_role.h. */
 #include "actors/hh_client/hh_role.h"
 
 #include <ctype.h>

@@ -1,4 +1,5 @@
-/* hh_share.c - see hh_share.h. */
+/* hh_share.c - trees of requests and of pages by their keys; the oldest page goes first; see
+ * hh_share.h. */
 #include "actors/hh_client/hh_share.h"
 
 #include <errno.h>

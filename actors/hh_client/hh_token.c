@@ -1,4 +1,5 @@
-/* hh_token.c - see hh_token.h. */
+/* hh_token.c - claims the token from the store, fetches one from HH when it is our turn, saves
+ * it; see hh_token.h. */
 #include "actors/hh_client/hh_token.h"
 
 #include <curl/curl.h>

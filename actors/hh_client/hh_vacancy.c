@@ -1,4 +1,5 @@
-/* hh_vacancy.c - see hh_vacancy.h. */
+/* hh_vacancy.c - reads HH's JSON of a vacancy, or of a page of them, into the arena; see
+ * hh_vacancy.h. */
 #include "actors/hh_client/hh_vacancy.h"
 
 #include <errno.h>

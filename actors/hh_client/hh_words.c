@@ -1,4 +1,4 @@
-/* hh_words.c - see hh_words.h. */
+/* hh_words.c - trims, cuts and compares, a character at a time; see hh_words.h. */
 #include "actors/hh_client/hh_words.h"
 
 #include <stdint.h>
