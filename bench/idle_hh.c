@@ -47,7 +47,6 @@ static const struct actor_call_clause idle_calls[] = {
 };
 
 static const struct actor_spec idle_spec = {
-	.name = "hh_client",
 	.state_size = sizeof(struct idle),
 	.calls = idle_calls,
 };

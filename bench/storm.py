@@ -65,7 +65,7 @@ def running(system):
             words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         except OSError:
             continue
-        if len(words) > 1 and not words[1].startswith(b"zygote"):
+        if len(words) > 1 and not words[1].startswith((b"zygote", b"standby")):
             found.append((pid, words[1].decode()))
     return found
 

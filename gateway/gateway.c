@@ -250,7 +250,6 @@ static void gateway_terminate(struct actor *self)
 }
 
 const struct actor_spec gateway_spec = {
-	.name = "gateway",
 	.state_size = sizeof(struct gateway),
 	.init = gateway_init,
 	.stop = gateway_stop,

@@ -21,8 +21,10 @@
  *     it and believes nothing of it: texts are cut to what is printable.
  *   - A program whose child spec says zygote is also started once with CONTROL_ENV_ZYGOTE in place of the
  *     name and generation, and without a note. It says ZYGOTE when it is linked, and from then on
- *     answers each BIRTH with BORN: a copy of itself, a child of the supervisor, which goes on as if
- *     it had been started with what BIRTH says. The zygote does nothing else.
+ *     answers each BIRTH with BORN: a copy of itself, a child of the supervisor, with a control socket
+ *     and a note of its own. The zygote does nothing else. The copy gets ready as far as it can
+ *     without a name, waits for its ROLE, and goes on as if it had been started with that. Its mailbox
+ *     is bound before, as ipc://CONTROL_STANDBY.PID, and then renamed.
  *   - Requests have a ref; the answer is a REPLY with the same ref. Only children whose spec says
  *     so (may_control) are served.
  *
@@ -35,7 +37,7 @@
 
 #define CONTROL_FD	       3
 #define CONTROL_NOTE_FD	       4
-#define CONTROL_VERSION	       2
+#define CONTROL_VERSION	       3
 #define CONTROL_NAME_SIZE      64 /* with its NUL */
 #define CONTROL_REASON_SIZE    128
 #define CONTROL_WAIT	       1 /* value of START_CHILD, RESTART_CHILD and TERMINATE_CHILD: */
@@ -51,6 +53,7 @@
 #define CONTROL_ENV_GENERATION "UGTJ_ACTOR_GENERATION"
 #define CONTROL_ENV_ARGUMENT   "UGTJ_ACTOR_ARGUMENT"
 #define CONTROL_ENV_ZYGOTE     "UGTJ_ACTOR_ZYGOTE"
+#define CONTROL_STANDBY	       "standby"
 
 enum control_type {
 	/* child to supervisor */
@@ -101,8 +104,9 @@ enum control_type {
 	CONTROL_ZYGOTE, /* it is linked and waits */
 	CONTROL_BORN,	/* value: the pid; result: 0 or a negative errno */
 	/* supervisor to zygote */
-	CONTROL_BIRTH, /* name, generation; with two descriptors: the child's end of its control socket
-			* and its note */
+	CONTROL_BIRTH, /* with two descriptors: the copy's end of its control socket, and its note */
+	/* supervisor to a zygote's copy */
+	CONTROL_ROLE, /* name, generation */
 };
 
 enum control_child_state {

@@ -470,10 +470,12 @@ void node_exited(struct supervisor *s, struct node *n, int status)
 	free(n->degraded);
 	n->degraded = NULL;
 	n->up_since_ms = 0;
-	if (was_up)
+	if (was_up) {
 		news_down(s, n);
-	else if (n->by_zygote)
+	} else if (n->by_zygote) {
+		run_dir_remove_socket(s->run_dir_fd, CONTROL_STANDBY, (uint64_t)pid);
 		zygote_discard(s, n->spec); /* the next try is not to fail of what it inherits */
+	}
 	node_ended(s, n, event_of(n, status), was_up, uptime_ms);
 }
 

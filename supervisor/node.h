@@ -10,7 +10,7 @@
  *   roll.c        the rolling restart                        roll_*
  *   restart.c     the policy                                 restart_*
  *   spawn.c       fork and exec                              spawn_*
- *   zygote.c      fork without exec                          zygote_*
+ *   zygote.c      fork without exec, ahead of time           zygote_*
  *   child_env.c   what a child finds in its environment      child_env_*
  *   reap.c        waitpid, and how a process ended in words  reap_*
  *   memory.c      how much memory a child holds              memory_*
@@ -155,6 +155,7 @@ struct supervisor {
 	int64_t last_crash;		    /* number of the last report; 0: none yet */
 	bool rolling;			    /* workers are renewed one by one */
 	struct zygote_list zygotes;
+	int64_t standbys_due_ms; /* NEVER: all have theirs */
 };
 
 /* --- node.c --- */
@@ -280,6 +281,18 @@ void dynamic_forget(struct supervisor *s, struct node *n);
 
 /* --- spawn.c, zygote.c, child_env.c --- */
 
+/* A process that is to become a worker, and our side of it. */
+struct newborn {
+	pid_t pid;
+	int control_fd; /* our end of its control socket; -1: closed */
+	int note_fd;	/* -1: closed */
+};
+
+/* Makes a control socket and a note; *childs_end is the caller's to close. Returns 0 or a negative
+ * errno, and then nothing is open. */
+int newborn_open(struct newborn *out, int *childs_end) __attribute__((warn_unused_result));
+void newborn_close(struct newborn *newborn);
+
 /* Starts the worker's process, by its zygote if there is one, and opens its control socket. Returns 0
  * or a negative errno. */
 int spawn_worker(struct supervisor *s, struct node *n) __attribute__((warn_unused_result));
@@ -290,17 +303,22 @@ int spawn_worker(struct supervisor *s, struct node *n) __attribute__((warn_unuse
 pid_t spawn_program(struct supervisor *s, const struct child_spec *spec, char *name,
 		    uint64_t generation, int control_fd, int note_fd);
 
-/* A child like spawn_program()'s, by the spec's zygote. Returns its pid, or a negative errno: there is
- * none, or it is not ready, or it failed and is gone. Waits for it a quarter of a second at most. */
-pid_t zygote_birth(struct supervisor *s, const struct node *n, int control_fd, int note_fd);
+/* A process for the worker, a copy of its spec's zygote. Returns 0, or a negative errno: there is no
+ * zygote, or it is not ready, or it failed and is gone. Waits for it a second at most. */
+int zygote_birth(struct supervisor *s, const struct node *n, struct newborn *out)
+	__attribute__((warn_unused_result));
 
-/* The spec's program has proved to work: lets there be a zygote, if the spec says so. */
+/* The spec's program has proved to work: lets there be a zygote, if the spec says so, and in a while its
+ * standby. */
 void zygote_provide(struct supervisor *s, const struct child_spec *spec);
+
+/* At s->standbys_due_ms: each zygote that has none is asked for a standby. */
+void zygote_provide_standbys(struct supervisor *s);
 
 /* The next child of the spec is to be its program as it is on the disk now. */
 void zygote_discard(struct supervisor *s, const struct child_spec *spec);
 
-/* A process ended that is no node's. Returns whether it was a zygote. */
+/* A process ended that is no node's. Returns whether it was a zygote or a standby. */
 bool zygote_exited(struct supervisor *s, pid_t pid);
 
 /* Kills them all. */

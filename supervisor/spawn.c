@@ -79,24 +79,6 @@ static pid_t give_birth(struct birth *b)
 	return b->error == 0 ? pid : -b->error; /* that one is reaped as nobody's */
 }
 
-/* The child exists. From here on a failure ends it; it is then reaped as nobody's. */
-static int adopt(struct supervisor *s, struct node *n, pid_t pid, int *end)
-{
-	int fd = *end;
-	int rc = node_set_pid(s, n, pid);
-
-	*end = -1; /* control_open() takes it in any case */
-	if (rc == 0)
-		rc = control_open(s, n, fd);
-	else
-		(void)close(fd);
-	if (rc < 0) {
-		(void)kill(pid, SIGKILL);
-		node_forget_pid(s, n);
-	}
-	return rc;
-}
-
 pid_t spawn_program(struct supervisor *s, const struct child_spec *spec, char *name,
 		    uint64_t generation, int control_fd, int note_fd)
 {
@@ -120,34 +102,73 @@ pid_t spawn_program(struct supervisor *s, const struct child_spec *spec, char *n
 	return pid;
 }
 
-int spawn_worker(struct supervisor *s, struct node *n)
+int newborn_open(struct newborn *out, int *childs_end)
 {
-	int ends[2] = {-1, -1}; /* of the control socket: ours, the child's */
 	int note_fd = note_new();
-	pid_t pid;
-	int rc;
+	int ends[2];
 
 	if (note_fd < 0)
 		return note_fd;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) {
-		rc = -errno;
-		goto out;
-	}
-	pid = zygote_birth(s, n, ends[1], note_fd);
-	n->by_zygote = pid > 0;
-	if (!n->by_zygote)
-		pid = spawn_program(s, n->spec, n->name, n->generation, ends[1], note_fd);
-	rc = pid < 0 ? pid : adopt(s, n, pid, &ends[0]);
-	if (rc == 0) {
-		n->note_fd = note_fd;
-		note_fd = -1;
-	}
-out:
-	if (note_fd >= 0)
+		int rc = -errno;
+
 		(void)close(note_fd);
-	if (ends[0] >= 0)
-		(void)close(ends[0]);
-	if (ends[1] >= 0)
-		(void)close(ends[1]);
+		return rc;
+	}
+	*out = (struct newborn){.control_fd = ends[0], .note_fd = note_fd};
+	*childs_end = ends[1];
+	return 0;
+}
+
+void newborn_close(struct newborn *newborn)
+{
+	if (newborn->control_fd >= 0)
+		(void)close(newborn->control_fd);
+	if (newborn->note_fd >= 0)
+		(void)close(newborn->note_fd);
+	newborn->control_fd = newborn->note_fd = -1;
+}
+
+static int birth_by_exec(struct supervisor *s, struct node *n, struct newborn *out)
+{
+	int childs_end = -1;
+	int rc = newborn_open(out, &childs_end);
+
+	if (rc < 0)
+		return rc;
+	out->pid = spawn_program(s, n->spec, n->name, n->generation, childs_end, out->note_fd);
+	(void)close(childs_end);
+	if (out->pid < 0)
+		newborn_close(out);
+	return out->pid < 0 ? out->pid : 0;
+}
+
+/* The process is the node's. If it cannot be, it ends and is reaped as nobody's. */
+static int adopt(struct supervisor *s, struct node *n, struct newborn *newborn)
+{
+	int rc = node_set_pid(s, n, newborn->pid);
+
+	if (rc == 0) {
+		rc = control_open(s, n, newborn->control_fd);
+		newborn->control_fd = -1; /* taken in any case */
+	}
+	if (rc == 0) {
+		n->note_fd = newborn->note_fd;
+		return 0;
+	}
+	(void)kill(newborn->pid, SIGKILL);
+	node_forget_pid(s, n);
+	newborn_close(newborn);
 	return rc;
+}
+
+int spawn_worker(struct supervisor *s, struct node *n)
+{
+	struct newborn newborn;
+	int rc = zygote_birth(s, n, &newborn);
+
+	n->by_zygote = rc == 0;
+	if (!n->by_zygote)
+		rc = birth_by_exec(s, n, &newborn);
+	return rc < 0 ? rc : adopt(s, n, &newborn);
 }

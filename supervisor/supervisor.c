@@ -100,10 +100,13 @@ static void feed_watchdog(struct supervisor *s)
 static int timeout_ms(const struct supervisor *s)
 {
 	int64_t due_ms = s->due_ms < s->watchdog_due_ms ? s->due_ms : s->watchdog_due_ms;
-	int64_t left = due_ms - clock_mono_ms();
+	int64_t left;
 
+	if (s->standbys_due_ms < due_ms)
+		due_ms = s->standbys_due_ms;
 	if (due_ms == NEVER)
 		return -1;
+	left = due_ms - clock_mono_ms();
 	if (left <= 0)
 		return 0;
 	return left < 60000 ? (int)left : 60000;
@@ -143,6 +146,8 @@ static int turn(struct supervisor *s)
 		handle_event(s, &events[i], &seen);
 	handle_signals(s, &seen);
 	handle_deadlines(s);
+	if (s->now_ms >= s->standbys_due_ms)
+		zygote_provide_standbys(s);
 	feed_watchdog(s);
 	look_after_run_dir(s);
 	return 0;
@@ -294,6 +299,7 @@ int supervisor_run(const struct supervisor_options *options)
 			       .due_ms = NEVER,
 			       .watchdog_ms = notify_watchdog_ms(),
 			       .watchdog_due_ms = NEVER,
+			       .standbys_due_ms = NEVER,
 			       .max_children = options->max_children};
 	sigset_t mask_before;
 	int exit_code;

@@ -6,6 +6,9 @@
  * spec alone. It is no node of the tree, nobody waits for it and nothing depends on it: without one,
  * or when it is not ready, fails or is silent, a child is born by spawn_program(), and a zygote that
  * was of no use is killed. Its copies are our own children, with an own pid, socket and note.
+ *
+ * One copy is made ahead, a while after a child came up: the standby, which has done all that it can
+ * do without a name. It is given that name instead of being made when the next child is to be born.
  */
 #include "supervisor/node.h"
 
@@ -22,13 +25,18 @@
 
 /* A fork takes a millisecond or two; meanwhile we wait, as for an exec. On a busy machine the zygote's
  * turn may come late, and to give it up then would make the machine busier. */
-#define BIRTH_WAIT_MS 1000
+#define BIRTH_WAIT_MS	 1000
+
+/* A child that is up has something to do first. */
+#define STANDBY_DELAY_MS 100
 
 struct zygote {
 	const struct child_spec *spec;
 	pid_t pid; /* 0: it ended by itself before it was ready: the spec's program cannot be one */
 	int fd;	   /* our end of its socket; -1: closed */
 	bool ready;
+	struct newborn copy; /* the one that was asked for last and has no name; its pid is 0 until
+			      * BORN is read, its control_fd -1 when there is none */
 	LIST_ENTRY(zygote) in_list;
 };
 
@@ -42,82 +50,10 @@ static struct zygote *zygote_of(const struct supervisor *s, const struct child_s
 	return NULL;
 }
 
-/* Ends it, at once: it has nothing that could be lost. Returns its pid, which is reaped as nobody's; 0:
- * it has none. */
-static pid_t end(struct zygote *z)
+/* Receives a packet of that type. Returns 0, -EAGAIN or -EPROTO. */
+static int receive(const struct zygote *z, enum control_type type, struct control_packet *packet)
 {
-	pid_t pid = z->pid;
-
-	if (z->fd >= 0)
-		(void)close(z->fd);
-	if (pid > 0)
-		(void)kill(pid, SIGKILL); /* it is ours and not reaped: the pid is right */
-	LIST_REMOVE(z, in_list);
-	free(z);
-	return pid;
-}
-
-void zygote_discard(struct supervisor *s, const struct child_spec *spec)
-{
-	struct zygote *z = zygote_of(s, spec);
-
-	if (z != NULL)
-		(void)end(z);
-}
-
-void zygote_discard_all(struct supervisor *s)
-{
-	while (!LIST_EMPTY(&s->zygotes)) {
-		pid_t pid = end(LIST_FIRST(&s->zygotes));
-
-		if (pid > 0)
-			(void)waitpid(pid, NULL, 0);
-	}
-}
-
-bool zygote_exited(struct supervisor *s, pid_t pid)
-{
-	struct zygote *z;
-
-	LIST_FOREACH (z, &s->zygotes, in_list)
-		if (z->pid == pid)
-			break;
-	if (z == NULL)
-		return false;
-	log_warn("zygote.died", "name=%s pid=%d next=\"births by exec\"", z->spec->name, (int)pid);
-	z->pid = 0;
-	if (z->ready)
-		(void)end(z); /* the next child that is up brings another */
-	return true;
-}
-
-void zygote_provide(struct supervisor *s, const struct child_spec *spec)
-{
-	struct zygote *z;
-	int ends[2];
-
-	if (!spec->zygote || s->phase == PHASE_STOP || zygote_of(s, spec) != NULL)
-		return;
-	z = calloc(1, sizeof(*z));
-	if (z == NULL || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) {
-		free(z);
-		return; /* we live without; the next child that is up is the next try */
-	}
-	z->spec = spec;
-	z->fd = ends[0];
-	z->pid = spawn_program(s, spec, NULL, 0, ends[1], -1);
-	(void)close(ends[1]);
-	LIST_INSERT_HEAD(&s->zygotes, z, in_list);
-	if (z->pid < 0)
-		z->pid = 0;
-	log_debug("zygote.start", "name=%s pid=%d", spec->name, (int)z->pid);
-}
-
-/* Receives a packet of that type. flags: MSG_DONTWAIT or 0. Returns 0, -EAGAIN or -EPROTO. */
-static int receive(const struct zygote *z, enum control_type type, struct control_packet *packet,
-		   int flags)
-{
-	ssize_t n = recv(z->fd, packet, sizeof(*packet), flags);
+	ssize_t n = recv(z->fd, packet, sizeof(*packet), MSG_DONTWAIT);
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return -EAGAIN;
@@ -132,14 +68,147 @@ static bool is_ready(struct zygote *z)
 	struct control_packet packet;
 
 	if (!z->ready && z->pid > 0)
-		z->ready = receive(z, CONTROL_ZYGOTE, &packet, MSG_DONTWAIT) == 0;
+		z->ready = receive(z, CONTROL_ZYGOTE, &packet) == 0;
 	return z->ready;
 }
 
-static int send_birth(const struct zygote *z, const struct node *n, int control_fd, int note_fd)
+/* Waits for the answer to a BIRTH, until the copy's pid is known. Returns 0 or a negative errno. */
+static int hear_of_copy(struct zygote *z, int wait_ms)
 {
-	struct control_packet packet = {
-		.version = CONTROL_VERSION, .type = CONTROL_BIRTH, .generation = n->generation};
+	struct pollfd answer = {.fd = z->fd, .events = POLLIN};
+	struct control_packet packet;
+	int rc;
+
+	if (z->copy.pid > 0)
+		return 0;
+	if (poll(&answer, 1, wait_ms) <= 0)
+		return -ETIMEDOUT;
+	rc = receive(z, CONTROL_BORN, &packet);
+	if (rc == 0)
+		rc = packet.result;
+	if (rc == 0 && packet.value <= 0)
+		rc = -EPROTO;
+	if (rc == 0)
+		z->copy.pid = (pid_t)packet.value;
+	return rc;
+}
+
+/* --- the end of one --- */
+
+/* Kills one that is a child of ours and not reaped, so that the pid is right. Unless it is waited for
+ * here, it is reaped as nobody's. */
+static void finish(pid_t pid, bool wait)
+{
+	siginfo_t state;
+
+	if (pid <= 0 || waitid(P_PID, (id_t)pid, &state, WEXITED | WNOHANG | WNOWAIT) < 0)
+		return;
+	(void)kill(pid, SIGKILL);
+	if (wait)
+		(void)waitpid(pid, NULL, 0);
+}
+
+/* A copy whose pid we were not told ends when it finds our end of its socket closed. */
+static void drop_copy(struct supervisor *s, struct zygote *z, bool wait)
+{
+	if (z->copy.control_fd < 0)
+		return;
+	if (hear_of_copy(z, 0) == 0) {
+		finish(z->copy.pid, wait);
+		run_dir_remove_socket(s->run_dir_fd, CONTROL_STANDBY, (uint64_t)z->copy.pid);
+	}
+	newborn_close(&z->copy);
+}
+
+/* Ends it, at once: it has nothing that could be lost. */
+static void end(struct supervisor *s, struct zygote *z, bool wait)
+{
+	drop_copy(s, z, wait);
+	if (z->fd >= 0)
+		(void)close(z->fd);
+	finish(z->pid, wait);
+	LIST_REMOVE(z, in_list);
+	free(z);
+}
+
+void zygote_discard(struct supervisor *s, const struct child_spec *spec)
+{
+	struct zygote *z = zygote_of(s, spec);
+
+	if (z != NULL)
+		end(s, z, false);
+}
+
+void zygote_discard_all(struct supervisor *s)
+{
+	while (!LIST_EMPTY(&s->zygotes))
+		end(s, LIST_FIRST(&s->zygotes), true);
+}
+
+static bool copy_exited(struct supervisor *s, pid_t pid)
+{
+	struct zygote *z;
+
+	LIST_FOREACH (z, &s->zygotes, in_list)
+		if (z->copy.control_fd >= 0 && hear_of_copy(z, 0) == 0 && z->copy.pid == pid)
+			break;
+	if (z == NULL)
+		return false;
+	log_warn("standby.died", "name=%s pid=%d", z->spec->name, (int)pid);
+	run_dir_remove_socket(s->run_dir_fd, CONTROL_STANDBY, (uint64_t)pid);
+	newborn_close(&z->copy);
+	return true; /* the next child that is up brings another */
+}
+
+bool zygote_exited(struct supervisor *s, pid_t pid)
+{
+	struct zygote *z;
+
+	LIST_FOREACH (z, &s->zygotes, in_list)
+		if (z->pid == pid)
+			break;
+	if (z == NULL)
+		return copy_exited(s, pid);
+	log_warn("zygote.died", "name=%s pid=%d next=\"births by exec\"", z->spec->name, (int)pid);
+	z->pid = 0;
+	if (z->ready)
+		end(s, z, false); /* the next child that is up brings another */
+	return true;
+}
+
+/* --- births --- */
+
+void zygote_provide(struct supervisor *s, const struct child_spec *spec)
+{
+	struct zygote *z;
+	int ends[2];
+
+	if (!spec->zygote || s->phase == PHASE_STOP)
+		return;
+	if (s->standbys_due_ms == NEVER)
+		s->standbys_due_ms = s->now_ms + STANDBY_DELAY_MS;
+	if (zygote_of(s, spec) != NULL)
+		return;
+	z = calloc(1, sizeof(*z));
+	if (z == NULL || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) {
+		free(z);
+		return; /* we live without; the next child that is up is the next try */
+	}
+	z->spec = spec;
+	z->fd = ends[0];
+	z->copy.control_fd = z->copy.note_fd = -1;
+	z->pid = spawn_program(s, spec, NULL, 0, ends[1], -1);
+	(void)close(ends[1]);
+	LIST_INSERT_HEAD(&s->zygotes, z, in_list);
+	if (z->pid < 0)
+		z->pid = 0;
+	log_debug("zygote.start", "name=%s pid=%d", spec->name, (int)z->pid);
+}
+
+/* Sends a BIRTH with the copy's descriptors. */
+static int send_birth(const struct zygote *z, int control_fd, int note_fd)
+{
+	struct control_packet packet = {.version = CONTROL_VERSION, .type = CONTROL_BIRTH};
 	const int fds[] = {control_fd, note_fd};
 	union {
 		struct cmsghdr header;
@@ -152,7 +221,6 @@ static int send_birth(const struct zygote *z, const struct node *n, int control_
 			     .msg_controllen = sizeof(control.space)};
 	struct cmsghdr *header = CMSG_FIRSTHDR(&msg);
 
-	memcpy(packet.name, n->name, sizeof(packet.name));
 	header->cmsg_level = SOL_SOCKET;
 	header->cmsg_type = SCM_RIGHTS;
 	header->cmsg_len = CMSG_LEN(sizeof(fds));
@@ -160,36 +228,79 @@ static int send_birth(const struct zygote *z, const struct node *n, int control_
 	return sendmsg(z->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
 }
 
-/* Waits for the answer to send_birth(). Returns the pid or a negative errno. */
-static pid_t receive_born(const struct zygote *z)
+/* Lets there be a copy, unless there is one. */
+static int ask_for_copy(struct zygote *z)
 {
-	struct pollfd answer = {.fd = z->fd, .events = POLLIN};
-	struct control_packet packet;
+	int childs_end = -1;
 	int rc;
 
-	if (poll(&answer, 1, BIRTH_WAIT_MS) <= 0)
-		return -ETIMEDOUT;
-	rc = receive(z, CONTROL_BORN, &packet, 0);
-	if (rc == 0)
-		rc = packet.result;
-	return rc < 0 ? rc : (pid_t)packet.value;
+	if (z->copy.control_fd >= 0)
+		return 0;
+	rc = newborn_open(&z->copy, &childs_end);
+	if (rc < 0)
+		return rc;
+	rc = send_birth(z, childs_end, z->copy.note_fd);
+	(void)close(childs_end);
+	if (rc < 0)
+		newborn_close(&z->copy);
+	return rc;
 }
 
-pid_t zygote_birth(struct supervisor *s, const struct node *n, int control_fd, int note_fd)
+void zygote_provide_standbys(struct supervisor *s)
+{
+	struct zygote *z;
+
+	s->standbys_due_ms = NEVER;
+	if (s->phase == PHASE_STOP)
+		return;
+	LIST_FOREACH (z, &s->zygotes, in_list)
+		if (is_ready(z))
+			(void)ask_for_copy(z); /* we live without */
+		else if (z->pid > 0)
+			s->standbys_due_ms = s->now_ms + STANDBY_DELAY_MS; /* it is being linked */
+}
+
+/* A stopped copy (SIGSTOP) would take a name and be silent. */
+static bool is_stopped(pid_t pid)
+{
+	siginfo_t state = {0};
+
+	return waitid(P_PID, (id_t)pid, &state, WSTOPPED | WNOHANG | WNOWAIT) == 0 &&
+	       state.si_pid == pid;
+}
+
+static int send_role(const struct newborn *copy, const struct node *n)
+{
+	struct control_packet packet = {
+		.version = CONTROL_VERSION, .type = CONTROL_ROLE, .generation = n->generation};
+
+	memcpy(packet.name, n->name, sizeof(packet.name));
+	if (is_stopped(copy->pid))
+		return -ETIMEDOUT;
+	return send(copy->control_fd, &packet, sizeof(packet), MSG_NOSIGNAL | MSG_DONTWAIT) < 0
+		       ? -errno
+		       : 0;
+}
+
+int zygote_birth(struct supervisor *s, const struct node *n, struct newborn *out)
 {
 	struct zygote *z = zygote_of(s, n->spec);
-	pid_t pid;
+	int rc;
 
 	if (z == NULL || !is_ready(z))
 		return -ENOENT;
-	pid = send_birth(z, n, control_fd, note_fd);
-	if (pid == 0)
-		pid = receive_born(z);
-	if (pid > 0)
-		return pid;
-	/* A child that it had and did not tell of ends when it finds its supervisor's end closed. */
+	rc = ask_for_copy(z);
+	if (rc == 0)
+		rc = hear_of_copy(z, BIRTH_WAIT_MS);
+	if (rc == 0)
+		rc = send_role(&z->copy, n);
+	if (rc == 0) {
+		*out = z->copy;
+		z->copy.control_fd = z->copy.note_fd = -1; /* taken */
+		return 0;
+	}
 	log_warn("zygote.failed", "name=%s pid=%d error=\"%s\" next=\"births by exec\"",
-		 z->spec->name, (int)z->pid, strerror(-pid));
-	(void)end(z);
-	return pid == 0 ? -EPROTO : pid;
+		 z->spec->name, (int)z->pid, strerror(-rc));
+	end(s, z, false);
+	return rc;
 }

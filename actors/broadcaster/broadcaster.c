@@ -224,7 +224,6 @@ static const struct actor_cast_clause broadcaster_casts[] = {
 };
 
 const struct actor_spec broadcaster_spec = {
-	.name = "broadcaster",
 	.state_size = sizeof(struct broadcaster),
 	.init = broadcaster_init,
 	.calls = broadcaster_calls,

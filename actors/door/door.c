@@ -325,7 +325,6 @@ static void door_terminate(struct actor *self)
 }
 
 const struct actor_spec door_spec = {
-	.name = "door",
 	.state_size = sizeof(struct door),
 	.init = door_init,
 	.stop = door_stop,

@@ -328,6 +328,7 @@ static const struct actor_cast_clause fetcher_casts[] = {
 
 const struct actor_spec fetcher_spec = {
 	.state_size = sizeof(struct fetcher),
+	.one_of_many = true,
 	.init = fetcher_init,
 	.casts = fetcher_casts,
 	.terminate = fetcher_terminate,

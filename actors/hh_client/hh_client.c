@@ -348,7 +348,6 @@ static const struct actor_call_clause hh_client_calls[] = {
 };
 
 const struct actor_spec hh_client_spec = {
-	.name = "hh_client",
 	.state_size = sizeof(struct hh_client),
 	.init = hh_client_init,
 	.calls = hh_client_calls,

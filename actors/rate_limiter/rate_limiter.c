@@ -385,7 +385,6 @@ static const struct actor_cast_clause limiter_casts[] = {
 static const char *const limiter_reads[] = {"/proc/sys/kernel/random/boot_id", NULL};
 
 const struct actor_spec rate_limiter_spec = {
-	.name = "rate_limiter",
 	.state_size = sizeof(struct limiter),
 	.init = limiter_init,
 	.calls = limiter_calls,

@@ -231,24 +231,40 @@ static void on_sigterm(uv_signal_t *handle, int signum)
 
 /* --- birth --- */
 
-static int read_treaty(struct actor *self)
+static int take_role(struct actor *self, const char *name, uint64_t generation)
+{
+	const char *colon;
+
+	if (strlen(name) >= sizeof(self->name) || generation == 0)
+		return -EINVAL;
+	(void)snprintf(self->name, sizeof(self->name), "%s", name);
+	self->generation = generation;
+	colon = strchr(self->name, ':');
+	self->argument = colon == NULL ? "" : colon + 1;
+	log_open(self->name, self->generation);
+	return 0;
+}
+
+static int take_role_of_treaty(struct actor *self)
 {
 	const char *name = getenv(CONTROL_ENV_NAME);
 	const char *generation = getenv(CONTROL_ENV_GENERATION);
-	const char *colon;
 
-	if (name == NULL || generation == NULL || strlen(name) >= sizeof(self->name))
-		return -EINVAL;
-	(void)snprintf(self->name, sizeof(self->name), "%s", name);
-	self->generation = strtoull(generation, NULL, 10);
-	colon = strchr(self->name, ':');
-	self->argument = colon == NULL ? "" : colon + 1;
-	return self->generation == 0 ? -EINVAL : 0;
+	return name == NULL || generation == NULL
+		       ? -EINVAL
+		       : take_role(self, name, strtoull(generation, NULL, 10));
 }
 
-static bool is_one_of_many(const struct actor *self)
+/* A zygote's copy is told who it is. It may have waited for a day. */
+static int take_role_of_copy(struct actor *self)
 {
-	return self->argument[0] != '\0';
+	struct control_packet role;
+	int rc;
+
+	zygote_await_role(self->zeromq, &role);
+	uv_update_time(&self->loop); /* or init's timers were over before they began */
+	rc = mailbox_move(self, role.name, role.generation);
+	return rc < 0 ? rc : take_role(self, role.name, role.generation);
 }
 
 /* A thousand processes wait most of the time: what a run needed, they give back. One arena instead of
@@ -264,9 +280,9 @@ static void save_memory(void)
 /* ZeroMQ fills a table of so many places at once, which takes memory and, at a restart, time. */
 static int zeromq_setup(struct actor *self)
 {
-	int sockets = self->spec->many_peers ? SOCKETS_TO_MANY
-		      : is_one_of_many(self) ? SOCKETS_OF_MANY
-					     : SOCKETS;
+	int sockets = self->spec->many_peers	? SOCKETS_TO_MANY
+		      : self->spec->one_of_many ? SOCKETS_OF_MANY
+						: SOCKETS;
 
 	self->zeromq = zmq_ctx_new();
 	return self->zeromq == NULL || zmq_ctx_set(self->zeromq, ZMQ_MAX_SOCKETS, sockets) < 0
@@ -286,33 +302,46 @@ static int loop_setup(struct actor *self)
 	(void)uv_prepare_start(&self->prepare, on_prepare);
 	(void)uv_check_init(&self->loop, &self->check);
 	(void)uv_check_start(&self->check, on_check);
-	rc = uv_signal_init(&self->loop, &self->sigterm);
+	self->sigterm.data = self;
+	return uv_signal_init(&self->loop, &self->sigterm);
+}
+
+/* All that needs neither the final name nor anybody else. */
+static int actor_prepare(struct actor *self)
+{
+	const size_t size = self->spec->state_size;
+	int rc;
+
+	log_set_level((enum log_level)log_level_parse(setting_text(LOG_LEVEL)));
+	(void)signal(SIGPIPE, SIG_IGN); /* libraries write to what others close: TLS, the log */
+	rc = note_open();
 	if (rc < 0)
 		return rc;
-	self->sigterm.data = self;
-	return uv_signal_start(&self->sigterm, on_sigterm, SIGTERM);
+	note_begin("init", NULL);
+	if (self->spec->one_of_many)
+		save_memory();
+	sandbox_files(self->spec);
+	self->state = calloc(1, size > 0 ? size : 1);
+	if (self->state == NULL)
+		return -ENOMEM;
+	rc = zeromq_setup(self);
+	if (rc == 0)
+		rc = loop_setup(self);
+	if (rc == 0)
+		rc = mailbox_open(self);
+	if (rc == 0)
+		sandbox_calls(self->spec); /* of ZeroMQ's threads too */
+	return rc;
 }
 
 static int actor_birth(struct actor *self)
 {
-	const size_t size = self->spec->state_size;
-	int rc = loop_setup(self);
+	int rc = uv_signal_start(&self->sigterm, on_sigterm, SIGTERM);
 
-	if (rc < 0)
-		return rc;
-	self->state = calloc(1, size > 0 ? size : 1);
-	if (self->state == NULL)
-		return -ENOMEM;
-	rc = control_open(self);
-	if (rc < 0)
-		return rc;
-	rc = mailbox_open(self);
-	if (rc < 0)
-		return rc;
-	if (self->spec->init != NULL)
-		rc = self->spec->init(self);
 	if (rc == 0)
-		sandbox_calls(self->spec);
+		rc = control_open(self);
+	if (rc == 0 && self->spec->init != NULL)
+		rc = self->spec->init(self);
 	if (rc == 0 && !self->spec->ready_later)
 		actor_ready(self);
 	return rc;
@@ -367,6 +396,7 @@ static void actor_end(struct actor *self)
 int actor_main(const struct actor_spec *spec, int argc, char **argv)
 {
 	static struct actor self; /* one per process; outlives every handle */
+	const bool zygote = getenv(CONTROL_ENV_ZYGOTE) != NULL;
 	int rc;
 
 	self.spec = spec;
@@ -375,27 +405,20 @@ int actor_main(const struct actor_spec *spec, int argc, char **argv)
 		(void)fprintf(stderr, "no memory for the secrets: %s\n", strerror(-rc));
 		return EXIT_WORLD;
 	}
-	if (getenv(CONTROL_ENV_ZYGOTE) != NULL)
+	if (zygote) {
 		zygote_serve(spec, argc, argv);
-	rc = read_treaty(&self);
-	if (rc < 0) {
+		(void)take_role(&self, CONTROL_STANDBY, (uint64_t)getpid());
+	} else if (take_role_of_treaty(&self) < 0) {
 		(void)fprintf(stderr,
 			      "This program is an actor: it is started by `ugtj server`.\n");
 		return EXIT_USAGE;
 	}
-	log_open(self.name, self.generation);
-	log_set_level((enum log_level)log_level_parse(setting_text(LOG_LEVEL)));
-	(void)signal(SIGPIPE, SIG_IGN); /* libraries write to what others close: TLS, the log */
-	rc = note_open();
+	rc = actor_prepare(&self);
+	if (rc == 0 && zygote)
+		rc = take_role_of_copy(&self);
 	if (rc < 0)
-		fatal("note.failed", "error=\"%s\"", strerror(-rc));
-	note_begin("init", NULL);
-	if (is_one_of_many(&self))
-		save_memory();
-	sandbox_files(spec);
-	rc = zeromq_setup(&self);
-	if (rc == 0)
-		rc = actor_birth(&self);
+		fatal("actor.start_failed", "error=\"%s\"", strerror(-rc));
+	rc = actor_birth(&self);
 	note_end();
 	if (rc < 0) {
 		log_error("actor.init_failed", "error=%s", strerror(-rc));

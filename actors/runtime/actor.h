@@ -58,7 +58,7 @@ struct actor_news {
 
 /* What an actor may do beyond the least. The least is: threads, the files of RUN_DIR, the sockets of
  * its peers there. No network, no other file but libraries, no program, no process. It holds from
- * before init (files) and from its end (system calls); docs/decisions/0014. */
+ * before init; docs/decisions/0014. */
 enum actor_may {
 	MAY_CONNECT =
 		1, /* by TCP and UDP to anywhere; look names up, so reads /etc and certificates */
@@ -68,8 +68,7 @@ enum actor_may {
 typedef void actor_path_fn(void *context, const char *path);
 
 struct actor_spec {
-	const char *name;  /* NULL: the name that the supervisor gave (fetcher:USER) */
-	size_t state_size; /* actor_state() gives so many zeroed bytes */
+	size_t state_size;		 /* actor_state() gives so many zeroed bytes */
 	int (*init)(struct actor *self); /* 0 or a negative errno, which ends the process. Must
 					  * not need anything outside: start degraded instead */
 	const struct actor_call_clause *calls;				 /* may be NULL */
@@ -79,6 +78,7 @@ struct actor_spec {
 						* accepted is finished. NULL: stops when no call is open */
 	void (*terminate)(struct actor *self); /* last: free everything. May be NULL */
 	size_t mailbox_max;		       /* open calls; 0: 1000 */
+	bool one_of_many; /* there are as many of it as users: it is small rather than fast */
 	bool many_peers;  /* it speaks to each of those of whom there are as many as users */
 	bool ready_later; /* true: init's end is not ready yet, actor_ready() says it */
 	unsigned may;	  /* besides talking to the tree: MAY_..., added up */

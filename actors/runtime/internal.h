@@ -82,8 +82,10 @@ struct actor {
 /* actor.c */
 void actor_check_stopped(struct actor *self);
 
-/* mailbox.c */
+/* mailbox.c: binds it to ipc://NAME.GENERATION; makes that of another name out of it, before anybody was
+ * told of this one. Return 0 or a negative errno. */
 int mailbox_open(struct actor *self);
+int mailbox_move(struct actor *self, const char *name, uint64_t generation);
 void mailbox_close(struct actor *self);
 
 /* peers.c */
@@ -126,12 +128,16 @@ void sandbox_prepare(const struct actor_spec *spec);
 /* From now on there is no io_uring. Called by sandbox_files(), before the loop is made. */
 void sandbox_rings(const struct actor_spec *spec);
 
-/* From now on all threads may make the system calls of spec->may. After init. */
+/* From now on all threads may make the system calls of spec->may. When the mailbox is bound. */
 void sandbox_calls(const struct actor_spec *spec);
 
-/* zygote.c: returns in each copy that is born; the zygote itself never does. The arguments are main's;
- * the last one is overwritten with the copy's name. */
+/* zygote.c: returns in each copy that is born, which has no name yet; the zygote itself never does. The
+ * arguments are main's; the last one is overwritten with what ps is to show. */
 void zygote_serve(const struct actor_spec *spec, int argc, char **argv);
+
+/* Waits, in a copy, until the supervisor says who it is: role has the name and the generation. Until then
+ * ZeroMQ's context is made warm. Ends the process when nobody needs it any more. */
+void zygote_await_role(void *context, struct control_packet *role);
 
 /* timer.c: for the end of the loop */
 bool timer_owns_handle(const uv_handle_t *handle);

@@ -15,6 +15,7 @@
 #include "base/log.h"
 
 #define OPEN_CALLS_DEFAULT 1000
+#define FILE_NAME_SIZE	   (CONTROL_NAME_SIZE + 24)
 #define BATCH		   64 /* messages handled before timers and descriptors get their turn */
 
 /* Decoded requests take more than their bytes: pointers, NULs, alignment. */
@@ -274,6 +275,11 @@ static void mailbox_drain(struct port *port)
 	port->dirty = !self->stopping;
 }
 
+static void name_file(char *file, const char *name, uint64_t generation)
+{
+	(void)snprintf(file, FILE_NAME_SIZE, "%s.%" PRIu64, name, generation);
+}
+
 int mailbox_open(struct actor *self)
 {
 	static const struct port_option options[] = {
@@ -287,12 +293,14 @@ int mailbox_open(struct actor *self)
 	};
 	const int64_t largest = CODEC_MESSAGE_MAX_BYTES;
 	void *router = port_socket(self, ZMQ_ROUTER, options);
-	char address[CONTROL_NAME_SIZE + 32];
+	char file[FILE_NAME_SIZE];
+	char address[FILE_NAME_SIZE + 8];
 	int rc;
 
 	if (router == NULL)
 		return -errno;
-	(void)snprintf(address, sizeof(address), "ipc://%s.%" PRIu64, self->name, self->generation);
+	name_file(file, self->name, self->generation);
+	(void)snprintf(address, sizeof(address), "ipc://%s", file);
 	if (zmq_setsockopt(router, ZMQ_MAXMSGSIZE, &largest, sizeof(largest)) < 0 ||
 	    zmq_bind(router, address) < 0) {
 		rc = -errno;
@@ -300,6 +308,16 @@ int mailbox_open(struct actor *self)
 		return rc;
 	}
 	return port_open(self, router, mailbox_drain, &self->mailbox);
+}
+
+int mailbox_move(struct actor *self, const char *name, uint64_t generation)
+{
+	char before[FILE_NAME_SIZE];
+	char after[FILE_NAME_SIZE];
+
+	name_file(before, self->name, self->generation);
+	name_file(after, name, generation);
+	return rename(before, after) < 0 ? -errno : 0;
 }
 
 void mailbox_close(struct actor *self)

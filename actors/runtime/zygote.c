@@ -3,12 +3,14 @@
  * What makes a start slow is the linking of some twenty libraries; a copy of a process that has done it
  * is there at once, and shares the pages that the linker wrote. Nothing else is done here ahead of a
  * birth: no thread, no socket, no file, no random number may be shared by two actors. A birth is
- * rehearsed, but by a copy that ends with it: to see which pages the others will need.
+ * rehearsed, but by a copy that ends with it: to see which pages the others will need. What two actors
+ * may not share, a copy makes for itself, and it may do so long before it is told who it is.
  */
 #include <errno.h>
 #include <execinfo.h>
-#include <inttypes.h>
 #include <linux/sched.h>
+#include <poll.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,11 +22,16 @@
 #include "actors/runtime/internal.h"
 #include "actors/runtime/prefault.h"
 
-struct zygote {
-	pid_t supervisor;
-	char *title; /* of the process, where ps finds it */
-	size_t title_size;
-};
+static struct {
+	char *start;
+	size_t size;
+} title; /* of the process, where ps finds it */
+
+static void set_title(const char *name)
+{
+	memset(title.start, 0, title.size);
+	(void)snprintf(title.start, title.size, "%s", name);
+}
 
 static int say(enum control_type type, int64_t value, int result)
 {
@@ -54,15 +61,22 @@ static pid_t fork_for_parent(void)
 	return pid < 0 ? -errno : (pid_t)pid;
 }
 
-/* Receives a BIRTH with its descriptors. Returns 0, or ends the process: the supervisor is gone, or no
- * longer understands us. */
-static void receive_birth(struct control_packet *packet, int fds[2])
+static bool is_right(const struct control_packet *packet, ssize_t size, enum control_type type)
 {
+	return size == (ssize_t)sizeof(*packet) && packet->version == CONTROL_VERSION &&
+	       packet->type == type;
+}
+
+/* Receives the descriptors of a BIRTH, or ends the process: the supervisor is gone, or no longer
+ * understands us. */
+static void receive_birth(int fds[2])
+{
+	struct control_packet packet;
 	union {
 		struct cmsghdr header;
 		char space[CMSG_SPACE(2 * sizeof(int))];
 	} control = {0};
-	struct iovec iov = {.iov_base = packet, .iov_len = sizeof(*packet)};
+	struct iovec iov = {.iov_base = &packet, .iov_len = sizeof(packet)};
 	struct msghdr msg = {.msg_iov = &iov,
 			     .msg_iovlen = 1,
 			     .msg_control = control.space,
@@ -73,64 +87,62 @@ static void receive_birth(struct control_packet *packet, int fds[2])
 	do
 		n = recvmsg(CONTROL_FD, &msg, 0);
 	while (n < 0 && errno == EINTR);
-	header = n == (ssize_t)sizeof(*packet) ? CMSG_FIRSTHDR(&msg) : NULL;
+	header = is_right(&packet, n, CONTROL_BIRTH) ? CMSG_FIRSTHDR(&msg) : NULL;
 	if (header == NULL || header->cmsg_type != SCM_RIGHTS ||
-	    header->cmsg_len != CMSG_LEN(2 * sizeof(int)) || packet->version != CONTROL_VERSION ||
-	    packet->type != CONTROL_BIRTH)
+	    header->cmsg_len != CMSG_LEN(2 * sizeof(int)))
 		_exit(0);
 	memcpy(fds, CMSG_DATA(header), 2 * sizeof(int));
-	packet->name[sizeof(packet->name) - 1] = '\0';
 }
 
-static int put_treaty_in_environment(const struct control_packet *packet)
-{
-	const char *colon = strchr(packet->name, ':');
-	char generation[24];
-
-	(void)snprintf(generation, sizeof(generation), "%" PRIu64, packet->generation);
-	return unsetenv(CONTROL_ENV_ZYGOTE) < 0 || setenv(CONTROL_ENV_NAME, packet->name, 1) < 0 ||
-			       setenv(CONTROL_ENV_GENERATION, generation, 1) < 0 ||
-			       (colon != NULL && setenv(CONTROL_ENV_ARGUMENT, colon + 1, 1) < 0)
-		       ? -errno
-		       : 0;
-}
-
-/* The copy becomes what the supervisor's own fork would have made. */
-static void become(const struct zygote *z, const struct control_packet *packet, const int fds[2])
+/* The copy becomes what the supervisor's own fork would have made, but for the name. */
+static void become(pid_t supervisor, const int fds[2])
 {
 	(void)setpgid(0, 0);
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != z->supervisor ||
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != supervisor ||
 	    dup2(fds[0], CONTROL_FD) < 0 || dup2(fds[1], CONTROL_NOTE_FD) < 0 ||
-	    close_range(CONTROL_NOTE_FD + 1, ~0U, 0) < 0 || put_treaty_in_environment(packet) < 0)
+	    close_range(CONTROL_NOTE_FD + 1, ~0U, 0) < 0)
 		_exit(EXIT_FAILURE);
-	memset(z->title, 0, z->title_size);
-	(void)snprintf(z->title, z->title_size, "%s", packet->name);
+	set_title(CONTROL_STANDBY);
+}
+
+static void ask_and_answer(void *asker, void *answerer)
+{
+	char bytes[256];
+	int size;
+
+	if (zmq_send(asker, "?", 1, 0) < 0)
+		return;
+	size = zmq_recv(answerer, bytes, sizeof(bytes), 0); /* who asks */
+	if (size > 0 && zmq_recv(answerer, bytes + size, 1, 0) >= 0 &&
+	    zmq_send(answerer, bytes, (size_t)size, ZMQ_SNDMORE) >= 0 &&
+	    zmq_send(answerer, "!", 1, 0) >= 0)
+		(void)zmq_recv(asker, bytes, sizeof(bytes), 0);
 }
 
 /* A question and its answer between two sockets, nearly as an actor and its caller have them. Whatever
  * fails ends the rehearsal. The socket has no file, and what it may hear from others is not looked at. */
-static void rehearse(void)
+static void rehearse(void *context)
 {
-	const int wait_ms = 1000;
-	void *context = zmq_ctx_new();
+	static const int wait_ms = 1000;
+	static const int linger_ms = 0;
 	void *ends[] = {zmq_socket(context, ZMQ_ROUTER), zmq_socket(context, ZMQ_DEALER)};
 	char endpoint[64];
-	char bytes[256];
-	int size;
 
 	(void)snprintf(endpoint, sizeof(endpoint), "ipc://@ugtj-zygote-%d", (int)getpid());
+	for (size_t i = 0; i < 2; i++) {
+		(void)zmq_setsockopt(ends[i], ZMQ_RCVTIMEO, &wait_ms, sizeof(wait_ms));
+		(void)zmq_setsockopt(ends[i], ZMQ_SNDTIMEO, &wait_ms, sizeof(wait_ms));
+		(void)zmq_setsockopt(ends[i], ZMQ_LINGER, &linger_ms, sizeof(linger_ms));
+	}
+	if (zmq_bind(ends[0], endpoint) == 0 && zmq_connect(ends[1], endpoint) == 0)
+		ask_and_answer(ends[1], ends[0]);
 	for (size_t i = 0; i < 2; i++)
-		if (zmq_setsockopt(ends[i], ZMQ_RCVTIMEO, &wait_ms, sizeof(wait_ms)) < 0 ||
-		    zmq_setsockopt(ends[i], ZMQ_SNDTIMEO, &wait_ms, sizeof(wait_ms)) < 0)
-			return;
-	if (zmq_bind(ends[0], endpoint) < 0 || zmq_connect(ends[1], endpoint) < 0 ||
-	    zmq_send(ends[1], "?", 1, 0) < 0)
-		return;
-	size = zmq_recv(ends[0], bytes, sizeof(bytes), 0); /* who asks */
-	if (size > 0 && zmq_recv(ends[0], bytes + size, 1, 0) >= 0 &&
-	    zmq_send(ends[0], bytes, (size_t)size, ZMQ_SNDMORE) >= 0 &&
-	    zmq_send(ends[0], "!", 1, 0) >= 0)
-		(void)zmq_recv(ends[1], bytes, sizeof(bytes), 0);
+		(void)zmq_close(ends[i]);
+}
+
+static void rehearse_birth(void)
+{
+	rehearse(zmq_ctx_new());
 }
 
 /* What a process does once, and its copies need not do again. A context of ZeroMQ without sockets has no
@@ -145,27 +157,27 @@ static void warm_up(const struct actor_spec *spec)
 	if (context == NULL)
 		_exit(EXIT_FAILURE);
 	sandbox_prepare(spec);
-	prefault_learn(rehearse);
+	prefault_learn(rehearse_birth);
 }
 
 void zygote_serve(const struct actor_spec *spec, int argc, char **argv)
 {
-	struct zygote z = {.supervisor = getppid(), .title = argv[argc - 1]}; /* blank enough */
+	const pid_t supervisor = getppid();
 
-	z.title_size = strlen(z.title) + 1;
+	title.start = argv[argc - 1]; /* blank enough */
+	title.size = strlen(title.start) + 1;
 	warm_up(spec);
 	if (say(CONTROL_ZYGOTE, 0, 0) < 0)
 		_exit(0);
 	for (;;) {
-		struct control_packet packet;
 		int fds[2];
 		pid_t pid;
 
-		receive_birth(&packet, fds);
+		receive_birth(fds);
 		pid = fork_for_parent();
 		if (pid == 0) {
 			prefault();
-			become(&z, &packet, fds);
+			become(supervisor, fds);
 			return;
 		}
 		(void)close(fds[0]);
@@ -173,4 +185,20 @@ void zygote_serve(const struct actor_spec *spec, int argc, char **argv)
 		if (say(CONTROL_BORN, pid, pid < 0 ? pid : 0) < 0)
 			_exit(0);
 	}
+}
+
+void zygote_await_role(void *context, struct control_packet *role)
+{
+	struct pollfd supervisor = {.fd = CONTROL_FD, .events = POLLIN};
+	ssize_t n;
+
+	if (poll(&supervisor, 1, 0) == 0)
+		rehearse(context); /* there is time: with these very threads */
+	while (poll(&supervisor, 1, -1) < 0 && errno == EINTR)
+		;
+	n = recv(CONTROL_FD, role, sizeof(*role), 0);
+	if (!is_right(role, n, CONTROL_ROLE))
+		_exit(0); /* nobody needs us any more */
+	role->name[sizeof(role->name) - 1] = '\0';
+	set_title(role->name);
 }

@@ -491,7 +491,6 @@ static const struct actor_cast_clause scheduler_casts[] = {
 
 const struct actor_spec scheduler_spec = {
 	.many_peers = true,
-	.name = "scheduler",
 	.state_size = sizeof(struct scheduler),
 	.init = scheduler_init,
 	.calls = scheduler_calls,

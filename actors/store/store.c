@@ -252,7 +252,6 @@ static void store_reads_also(actor_path_fn *add, void *context)
 }
 
 const struct actor_spec store_spec = {
-	.name = "store",
 	.state_size = sizeof(struct store),
 	.init = store_init,
 	.calls = store_calls,

@@ -240,7 +240,6 @@ static const struct actor_cast_clause submitter_casts[] = {
 };
 
 const struct actor_spec submitter_spec = {
-	.name = "submitter",
 	.state_size = sizeof(struct submitter),
 	.init = submitter_init,
 	.calls = submitter_calls,

@@ -98,7 +98,6 @@ static const struct actor_call_clause telemetry_calls[] = {
 };
 
 const struct actor_spec telemetry_spec = {
-	.name = "telemetry",
 	.state_size = sizeof(struct telemetry),
 	.init = telemetry_init,
 	.calls = telemetry_calls,

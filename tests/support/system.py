@@ -19,7 +19,7 @@ import zmq
 from websockets.exceptions import WebSocketException
 
 ROOT = Path(__file__).resolve().parents[2]
-BUILD = Path(os.environ.get("UGTJ_BUILD_DIR", ROOT / "build"))
+BUILD = Path(os.environ.get("UGTJ_BUILD_DIR", ROOT / "build")).resolve()
 SECRET = "orchestrator-secret-of-the-tests"
 SANITIZER_REPORT = re.compile(r"ERROR: (AddressSanitizer|LeakSanitizer)|runtime error:|"
                               r"WARNING: ThreadSanitizer")

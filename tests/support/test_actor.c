@@ -7,6 +7,7 @@
  *            later-abort          it aborts when the answer to a call of its own has come
  *            wait                 it answers with the next one that it answers, or when it is to stop
  *            anything else        nothing: it answers
+ * Logs     timer.fired, when a timer that init started has come to its end
  */
 #include <errno.h>
 #include <stdio.h>
@@ -16,11 +17,14 @@
 
 #include "actors/runtime/actor.h"
 #include "base/clock.h"
+#include "base/log.h"
 
 #define DAWDLE_MS 300 /* below what makes a message suspect (BLAME_HELD_MS) */
+#define TIMER_MS  500
 
 struct tester {
 	struct actor_call *waiting;
+	int64_t init_ms;
 };
 
 static void answer(struct actor_call *call, const char *id)
@@ -88,12 +92,23 @@ static void on_get(struct actor *self, struct actor_call *call, const void *requ
 		actor_refuse(call, ERR_INTERNAL, NULL, "cannot ask");
 }
 
+static void on_timer(struct actor *self, void *unused)
+{
+	const struct tester *t = actor_state(self);
+
+	(void)unused;
+	log_info("timer.fired", "after_ms=%lld", (long long)(clock_mono_ms() - t->init_ms));
+}
+
 /* BEHAVIOUR_DIR/no-init makes it a failed start. */
 static int init(struct actor *self)
 {
+	struct tester *t = actor_state(self);
 	char path[4096];
 
-	(void)self;
+	t->init_ms = clock_mono_ms();
+	if (actor_timer_start(self, TIMER_MS, 0, on_timer, NULL) == NULL)
+		return -ENOMEM;
 	(void)snprintf(path, sizeof(path), "%s/no-init", getenv("BEHAVIOUR_DIR"));
 	return access(path, F_OK) == 0 ? -ENODATA : 0;
 }
@@ -110,7 +125,6 @@ static const struct actor_call_clause calls[] = {
 };
 
 static const struct actor_spec spec = {
-	.name = "hh_client",
 	.state_size = sizeof(struct tester),
 	.init = init,
 	.calls = calls,

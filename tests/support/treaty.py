@@ -2,7 +2,7 @@
 import struct
 from collections import namedtuple
 
-VERSION = 2
+VERSION = 3
 HEAD = struct.Struct("@HHIQqiI64s128s")
 HEAD_FIELDS = ("version", "type", "ref", "generation", "value", "result", "reserved", "name", "reason")
 CHILD = struct.Struct("@64sQqqQIIII")

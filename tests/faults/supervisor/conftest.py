@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
-BUILD = Path(os.environ.get("UGTJ_BUILD_DIR", ROOT / "build"))
+BUILD = Path(os.environ.get("UGTJ_BUILD_DIR", ROOT / "build")).resolve()
 PROGRAM = BUILD / "tests/supervisor/test_tree"
 SANITIZED = b"__asan_init" in PROGRAM.read_bytes()
 TIMEOUT = 30
@@ -212,7 +212,7 @@ class Tree:
             self.listener.settimeout(TIMEOUT)
             self.connection, _ = self.listener.accept()
             self.connection.settimeout(TIMEOUT)
-        self.connection.send(bytes(Packet(version=2, type=kind, ref=ref, name=name.encode(),
+        self.connection.send(bytes(Packet(version=3, type=kind, ref=ref, name=name.encode(),
                                           value=value)))
 
     def receive(self):
