@@ -452,6 +452,16 @@ static void report(struct supervisor *s, struct node *n, int status, bool was_up
 	crash_report(s, n, &crash, &note);
 }
 
+/* A copy of a zygote may fail of what it inherited, or have been dead already when it was given its name.
+ * That says nothing about the program, which is execed at once. */
+static void born_again(struct supervisor *s, struct node *n)
+{
+	log_warn("zygote.birth_failed", "name=%s generation=%llu reason=\"%s\" next=\"an exec\"",
+		 n->name, (unsigned long long)n->generation, n->end);
+	note_take(&n->note_fd, &(struct control_note){0});
+	node_start(s, n);
+}
+
 void node_exited(struct supervisor *s, struct node *n, int status)
 {
 	pid_t pid = n->pid;
@@ -465,17 +475,21 @@ void node_exited(struct supervisor *s, struct node *n, int status)
 	node_forget_pid(s, n);
 	if (!n->condemned)
 		reap_describe(status, n->end, sizeof(n->end));
-	report(s, n, status, was_up, uptime_ms, pid);
 	run_dir_remove_socket(s->run_dir_fd, n->name, n->generation);
+	if (!was_up && n->by_zygote) {
+		run_dir_remove_socket(s->run_dir_fd, CONTROL_STANDBY, (uint64_t)pid);
+		zygote_discard(s, n->spec);
+		if (!n->condemned && n->state == CHILD_STARTING && !is_being_stopped(n)) {
+			born_again(s, n);
+			return;
+		}
+	}
+	report(s, n, status, was_up, uptime_ms, pid);
 	free(n->degraded);
 	n->degraded = NULL;
 	n->up_since_ms = 0;
-	if (was_up) {
+	if (was_up)
 		news_down(s, n);
-	} else if (n->by_zygote) {
-		run_dir_remove_socket(s->run_dir_fd, CONTROL_STANDBY, (uint64_t)pid);
-		zygote_discard(s, n->spec); /* the next try is not to fail of what it inherits */
-	}
 	node_ended(s, n, event_of(n, status), was_up, uptime_ms);
 }
 

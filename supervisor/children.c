@@ -35,7 +35,8 @@ static int start_static(struct supervisor *s, struct node *n)
 		return -ESHUTDOWN;
 	n->deleted = false;
 	n->failed_starts = 0;
-	n->passed = true; /* it is no part of an ordered start: nobody waits for it */
+	n->passed = true;	    /* it is no part of an ordered start: nobody waits for it */
+	zygote_discard(s, n->spec); /* who asks means the program on the disk */
 	node_start(s, n);
 	return 0;
 }

@@ -318,8 +318,8 @@ void zygote_provide_standbys(struct supervisor *s);
 /* The next child of the spec is to be its program as it is on the disk now. */
 void zygote_discard(struct supervisor *s, const struct child_spec *spec);
 
-/* A process ended that is no node's. Returns whether it was a zygote or a standby. */
-bool zygote_exited(struct supervisor *s, pid_t pid);
+/* A process ended, with that status of waitpid(), that is no node's: a zygote, maybe, or a standby. */
+void zygote_exited(struct supervisor *s, pid_t pid, int status);
 
 /* Kills them all. */
 void zygote_discard_all(struct supervisor *s);

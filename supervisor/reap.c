@@ -77,8 +77,8 @@ void reap_all(struct supervisor *s)
 			return;
 		if (n != NULL)
 			node_exited(s, n, status);
-		else if (!zygote_exited(s, dead.si_pid))
-			log_debug("orphan.reaped", "pid=%d", (int)dead.si_pid);
+		else
+			zygote_exited(s, dead.si_pid, status);
 	}
 }
 

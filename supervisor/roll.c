@@ -48,8 +48,8 @@ int roll_start(struct supervisor *s, const char *name)
 			n->to_renew = can_be_renewed(n);
 	}
 	TAILQ_FOREACH (n, &s->tree, in_tree)
-		if (n->to_renew)
-			zygote_discard(s, n->spec); /* what they are copies of is the old program */
+		if (n->to_renew || name[0] == '\0')
+			zygote_discard(s, n->spec); /* it is of the old program */
 	s->rolling = true;
 	roll_step(s);
 	return 0;

@@ -33,7 +33,8 @@
 struct zygote {
 	const struct child_spec *spec;
 	pid_t pid; /* 0: it ended by itself before it was ready: the spec's program cannot be one */
-	int fd;	   /* our end of its socket; -1: closed */
+	int fd;	   /* our end of its socket */
+	int64_t due_ms; /* when it is to be ready */
 	bool ready;
 	struct newborn copy; /* the one that was asked for last and has no name; its pid is 0 until
 			      * BORN is read, its control_fd -1 when there is none */
@@ -72,24 +73,42 @@ static bool is_ready(struct zygote *z)
 	return z->ready;
 }
 
-/* Waits for the answer to a BIRTH, until the copy's pid is known. Returns 0 or a negative errno. */
+/* Whether nobody has the other end: who had it has ended. */
+static bool is_hung_up(int fd)
+{
+	struct pollfd end = {.fd = fd};
+
+	return poll(&end, 1, 0) > 0 && (end.revents & POLLHUP) != 0;
+}
+
+static int receive_born(const struct zygote *z, pid_t *pid)
+{
+	struct control_packet packet;
+	int rc = receive(z, CONTROL_BORN, &packet);
+
+	if (rc == 0)
+		rc = packet.result;
+	if (rc == 0 && packet.value <= 0)
+		rc = -EPROTO;
+	if (rc == 0)
+		*pid = (pid_t)packet.value;
+	return rc;
+}
+
+/* Waits for the answer to a BIRTH, until the copy's pid is known. Returns 0 or a negative errno; unless
+ * that is -ETIMEDOUT or -EAGAIN, there is no copy then, and another may be asked for. */
 static int hear_of_copy(struct zygote *z, int wait_ms)
 {
 	struct pollfd answer = {.fd = z->fd, .events = POLLIN};
-	struct control_packet packet;
 	int rc;
 
 	if (z->copy.pid > 0)
 		return 0;
 	if (poll(&answer, 1, wait_ms) <= 0)
 		return -ETIMEDOUT;
-	rc = receive(z, CONTROL_BORN, &packet);
-	if (rc == 0)
-		rc = packet.result;
-	if (rc == 0 && packet.value <= 0)
-		rc = -EPROTO;
-	if (rc == 0)
-		z->copy.pid = (pid_t)packet.value;
+	rc = receive_born(z, &z->copy.pid);
+	if (rc < 0 && rc != -EAGAIN)
+		newborn_close(&z->copy);
 	return rc;
 }
 
@@ -108,24 +127,20 @@ static void finish(pid_t pid, bool wait)
 		(void)waitpid(pid, NULL, 0);
 }
 
-/* A copy whose pid we were not told ends when it finds our end of its socket closed. */
-static void drop_copy(struct supervisor *s, struct zygote *z, bool wait)
+/* A copy whose pid we were not told ends when it finds our end of its socket closed. One that hung up has
+ * ended, and its pid may be another's. */
+static void drop_copy(struct zygote *z, bool wait)
 {
-	if (z->copy.control_fd < 0)
-		return;
-	if (hear_of_copy(z, 0) == 0) {
+	if (z->copy.control_fd >= 0 && hear_of_copy(z, 0) == 0 && !is_hung_up(z->copy.control_fd))
 		finish(z->copy.pid, wait);
-		run_dir_remove_socket(s->run_dir_fd, CONTROL_STANDBY, (uint64_t)z->copy.pid);
-	}
 	newborn_close(&z->copy);
 }
 
 /* Ends it, at once: it has nothing that could be lost. */
-static void end(struct supervisor *s, struct zygote *z, bool wait)
+static void end(struct zygote *z, bool wait)
 {
-	drop_copy(s, z, wait);
-	if (z->fd >= 0)
-		(void)close(z->fd);
+	drop_copy(z, wait);
+	(void)close(z->fd);
 	finish(z->pid, wait);
 	LIST_REMOVE(z, in_list);
 	free(z);
@@ -136,16 +151,16 @@ void zygote_discard(struct supervisor *s, const struct child_spec *spec)
 	struct zygote *z = zygote_of(s, spec);
 
 	if (z != NULL)
-		end(s, z, false);
+		end(z, false);
 }
 
 void zygote_discard_all(struct supervisor *s)
 {
 	while (!LIST_EMPTY(&s->zygotes))
-		end(s, LIST_FIRST(&s->zygotes), true);
+		end(LIST_FIRST(&s->zygotes), true);
 }
 
-static bool copy_exited(struct supervisor *s, pid_t pid)
+static void copy_exited(const struct supervisor *s, pid_t pid)
 {
 	struct zygote *z;
 
@@ -153,27 +168,29 @@ static bool copy_exited(struct supervisor *s, pid_t pid)
 		if (z->copy.control_fd >= 0 && hear_of_copy(z, 0) == 0 && z->copy.pid == pid)
 			break;
 	if (z == NULL)
-		return false;
+		return;
 	log_warn("standby.died", "name=%s pid=%d", z->spec->name, (int)pid);
-	run_dir_remove_socket(s->run_dir_fd, CONTROL_STANDBY, (uint64_t)pid);
-	newborn_close(&z->copy);
-	return true; /* the next child that is up brings another */
+	newborn_close(&z->copy); /* the next child that is up brings another */
 }
 
-bool zygote_exited(struct supervisor *s, pid_t pid)
+void zygote_exited(struct supervisor *s, pid_t pid, int status)
 {
 	struct zygote *z;
 
 	LIST_FOREACH (z, &s->zygotes, in_list)
 		if (z->pid == pid)
 			break;
-	if (z == NULL)
-		return copy_exited(s, pid);
+	if (z == NULL) {
+		/* A copy, maybe one that we were never told of. */
+		copy_exited(s, pid);
+		run_dir_remove_socket(s->run_dir_fd, CONTROL_STANDBY, (uint64_t)pid);
+		return;
+	}
 	log_warn("zygote.died", "name=%s pid=%d next=\"births by exec\"", z->spec->name, (int)pid);
-	z->pid = 0;
-	if (z->ready)
-		end(s, z, false); /* the next child that is up brings another */
-	return true;
+	if (is_ready(z) || WIFSIGNALED(status))
+		end(z, false); /* the next child that is up brings another */
+	else
+		z->pid = 0;
 }
 
 /* --- births --- */
@@ -194,14 +211,17 @@ void zygote_provide(struct supervisor *s, const struct child_spec *spec)
 		free(z);
 		return; /* we live without; the next child that is up is the next try */
 	}
-	z->spec = spec;
-	z->fd = ends[0];
-	z->copy.control_fd = z->copy.note_fd = -1;
+	*z = (struct zygote){.spec = spec,
+			     .fd = ends[0],
+			     .due_ms = s->now_ms + spec->start_timeout_ms,
+			     .copy = {.control_fd = -1, .note_fd = -1}};
 	z->pid = spawn_program(s, spec, NULL, 0, ends[1], -1);
 	(void)close(ends[1]);
 	LIST_INSERT_HEAD(&s->zygotes, z, in_list);
-	if (z->pid < 0)
-		z->pid = 0;
+	if (z->pid < 0) {
+		end(z, false);
+		return;
+	}
 	log_debug("zygote.start", "name=%s pid=%d", spec->name, (int)z->pid);
 }
 
@@ -234,6 +254,8 @@ static int ask_for_copy(struct zygote *z)
 	int childs_end = -1;
 	int rc;
 
+	if (is_hung_up(z->copy.control_fd) && hear_of_copy(z, 0) == 0)
+		newborn_close(&z->copy); /* it died before we were told of it */
 	if (z->copy.control_fd >= 0)
 		return 0;
 	rc = newborn_open(&z->copy, &childs_end);
@@ -246,18 +268,30 @@ static int ask_for_copy(struct zygote *z)
 	return rc;
 }
 
+static void provide_standby(struct supervisor *s, struct zygote *z)
+{
+	if (is_ready(z)) {
+		(void)ask_for_copy(z); /* we live without */
+	} else if (z->pid > 0 && s->now_ms < z->due_ms) {
+		s->standbys_due_ms = s->now_ms + STANDBY_DELAY_MS; /* it is being linked */
+	} else if (z->pid > 0) {
+		log_warn("zygote.failed", "name=%s pid=%d error=\"not ready in time\"",
+			 z->spec->name, (int)z->pid);
+		end(z, false);
+	}
+}
+
 void zygote_provide_standbys(struct supervisor *s)
 {
-	struct zygote *z;
+	struct zygote *next;
 
 	s->standbys_due_ms = NEVER;
 	if (s->phase == PHASE_STOP)
 		return;
-	LIST_FOREACH (z, &s->zygotes, in_list)
-		if (is_ready(z))
-			(void)ask_for_copy(z); /* we live without */
-		else if (z->pid > 0)
-			s->standbys_due_ms = s->now_ms + STANDBY_DELAY_MS; /* it is being linked */
+	for (struct zygote *z = LIST_FIRST(&s->zygotes); z != NULL; z = next) {
+		next = LIST_NEXT(z, in_list);
+		provide_standby(s, z);
+	}
 }
 
 /* A stopped copy (SIGSTOP) would take a name and be silent. */
@@ -301,6 +335,6 @@ int zygote_birth(struct supervisor *s, const struct node *n, struct newborn *out
 	}
 	log_warn("zygote.failed", "name=%s pid=%d error=\"%s\" next=\"births by exec\"",
 		 z->spec->name, (int)z->pid, strerror(-rc));
-	end(s, z, false);
+	end(z, false);
 	return rc;
 }

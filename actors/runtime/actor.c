@@ -255,14 +255,20 @@ static int take_role_of_treaty(struct actor *self)
 		       : take_role(self, name, strtoull(generation, NULL, 10));
 }
 
-/* A zygote's copy is told who it is. It may have waited for a day. */
+/* A zygote's copy is told who it is. It may have waited for a day; if the files that it may read were
+ * replaced meanwhile, it ends, and the supervisor execs the program instead. */
 static int take_role_of_copy(struct actor *self)
 {
 	struct control_packet role;
 	int rc;
 
-	zygote_await_role(self->zeromq, &role);
+	zygote_await_role(&role);
 	uv_update_time(&self->loop); /* or init's timers were over before they began */
+	note_begin("init", NULL);
+	if (!sandbox_files_are_current(self->spec)) {
+		log_info("standby.outdated", "name=%s", role.name);
+		_exit(EXIT_WORLD);
+	}
 	rc = mailbox_move(self, role.name, role.generation);
 	return rc < 0 ? rc : take_role(self, role.name, role.generation);
 }
@@ -307,7 +313,7 @@ static int loop_setup(struct actor *self)
 }
 
 /* All that needs neither the final name nor anybody else. */
-static int actor_prepare(struct actor *self)
+static int actor_prepare(struct actor *self, bool copy)
 {
 	const size_t size = self->spec->state_size;
 	int rc;
@@ -329,6 +335,8 @@ static int actor_prepare(struct actor *self)
 		rc = loop_setup(self);
 	if (rc == 0)
 		rc = mailbox_open(self);
+	if (rc == 0 && copy)
+		zygote_use_time(self->zeromq);
 	if (rc == 0)
 		sandbox_calls(self->spec); /* of ZeroMQ's threads too */
 	return rc;
@@ -413,7 +421,7 @@ int actor_main(const struct actor_spec *spec, int argc, char **argv)
 			      "This program is an actor: it is started by `ugtj server`.\n");
 		return EXIT_USAGE;
 	}
-	rc = actor_prepare(&self);
+	rc = actor_prepare(&self, zygote);
 	if (rc == 0 && zygote)
 		rc = take_role_of_copy(&self);
 	if (rc < 0)

@@ -121,6 +121,10 @@ void fatal_signals_open(struct control_note *note);
  * spec->may and spec->reads. Before the first thread. */
 void sandbox_files(const struct actor_spec *spec);
 
+/* Whether the paths still lead where they did then; a rule belongs to a file, and may be of one that was
+ * replaced. */
+bool sandbox_files_are_current(const struct actor_spec *spec);
+
 /* sandbox_calls.c: makes the filters of the next two, which else do it themselves. For one spec in the
  * life of a process. */
 void sandbox_prepare(const struct actor_spec *spec);
@@ -135,9 +139,13 @@ void sandbox_calls(const struct actor_spec *spec);
  * arguments are main's; the last one is overwritten with what ps is to show. */
 void zygote_serve(const struct actor_spec *spec, int argc, char **argv);
 
-/* Waits, in a copy, until the supervisor says who it is: role has the name and the generation. Until then
- * ZeroMQ's context is made warm. Ends the process when nobody needs it any more. */
-void zygote_await_role(void *context, struct control_packet *role);
+/* In a copy, unless its role waits already: makes a context of ZeroMQ warm. Before sandbox_calls(), for
+ * whoever answers must listen. */
+void zygote_use_time(void *context);
+
+/* Waits, in a copy, until the supervisor says who it is: role has the name and the generation. Ends the
+ * process when nobody needs it any more. */
+void zygote_await_role(struct control_packet *role);
 
 /* timer.c: for the end of the loop */
 bool timer_owns_handle(const uv_handle_t *handle);

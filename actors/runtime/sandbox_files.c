@@ -4,7 +4,8 @@
  * ZeroMQ, libuv or a library has made one, and init already works within it.
  *
  * A rule belongs to a file, not to its name. What others replace by renaming (resolv.conf,
- * certificates) would be out of reach from then on, so such a file is granted with its folder.
+ * certificates) would be out of reach from then on, so such a file is granted with its folder. What is
+ * replaced all the same while a standby waits is found by looking at all paths a second time.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -51,10 +52,13 @@ struct ruleset {
 };
 
 struct rules {
-	int fd;
+	int fd;		  /* -1: nothing is granted, it is only looked at */
 	uint64_t handled; /* of the file system */
 	const char *home;
+	uint64_t *seen; /* a number made of what stands at the paths */
 };
+
+static uint64_t seen_first; /* 0: no rule was made */
 
 /* Code that is loaded late: libgcc for a backtrace, libc's modules for names and character sets. */
 static const char *const libraries[] = {
@@ -89,15 +93,25 @@ static const char *const for_connecting[] = {
 
 /* --- rules --- */
 
+/* FNV-1a's step. */
+static void mix(uint64_t *seen, uint64_t value)
+{
+	*seen = (*seen ^ value) * 1099511628211ULL;
+}
+
 /* What cannot be granted stays out of reach: the log then says so where it is missed. */
 static void grant_fd(const struct rules *rules, int fd, uint64_t access)
 {
 	struct landlock_path_beneath_attr rule = {.allowed_access = access & rules->handled,
 						  .parent_fd = fd};
-	struct stat st;
+	struct stat st = {0};
 
 	if (fstat(fd, &st) == 0 && !S_ISDIR(st.st_mode))
 		rule.allowed_access &= FS_OF_FILES;
+	mix(rules->seen, st.st_dev);
+	mix(rules->seen, st.st_ino);
+	if (rules->fd < 0)
+		return;
 	if (syscall(SYS_landlock_add_rule, rules->fd, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) < 0)
 		log_warn("sandbox.rule_failed", "error=\"%s\"", strerror(errno));
 }
@@ -107,8 +121,10 @@ static void grant(const struct rules *rules, const char *path, uint64_t access)
 {
 	int fd = open(path, O_PATH | O_CLOEXEC);
 
-	if (fd < 0)
+	if (fd < 0) {
+		mix(rules->seen, 0);
 		return;
+	}
 	grant_fd(rules, fd, access);
 	(void)close(fd);
 }
@@ -185,7 +201,6 @@ static void grant_declared(struct rules *rules, const struct actor_spec *spec)
 	grant(rules, "/dev/urandom", FS_READ);
 	grant_all(rules, libraries);
 	grant_all(rules, for_starting);
-	grant_own_process(rules);
 	if (spec->reads != NULL || spec->reads_also != NULL)
 		rules->home = home_of();
 	grant_all(rules, spec->reads);
@@ -221,13 +236,16 @@ static struct ruleset handled_by(int version, unsigned may)
 static int restrict_to(const struct actor_spec *spec, int version)
 {
 	const struct ruleset set = handled_by(version, spec->may);
-	struct rules rules = {.handled = set.fs};
+	uint64_t seen = 0;
+	struct rules rules = {.handled = set.fs, .seen = &seen};
 	int rc = 0;
 
 	rules.fd = (int)syscall(SYS_landlock_create_ruleset, &set, sizeof(set), 0);
 	if (rules.fd < 0)
 		return -errno;
 	grant_declared(&rules, spec);
+	seen_first = seen;
+	grant_own_process(&rules);
 	if (syscall(SYS_landlock_restrict_self, rules.fd, 0) < 0)
 		rc = -errno;
 	(void)close(rules.fd);
@@ -248,4 +266,15 @@ void sandbox_files(const struct actor_spec *spec)
 	rc = restrict_to(spec, version);
 	if (rc < 0)
 		log_warn("sandbox.files_open", "error=\"%s\"", strerror(-rc));
+}
+
+bool sandbox_files_are_current(const struct actor_spec *spec)
+{
+	uint64_t seen = 0;
+	struct rules rules = {.fd = -1, .seen = &seen};
+
+	if (seen_first == 0)
+		return true;
+	grant_declared(&rules, spec);
+	return seen == seen_first;
 }

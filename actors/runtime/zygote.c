@@ -21,6 +21,7 @@
 
 #include "actors/runtime/internal.h"
 #include "actors/runtime/prefault.h"
+#include "base/exit_codes.h"
 
 static struct {
 	char *start;
@@ -59,6 +60,15 @@ static pid_t fork_for_parent(void)
 	args.child_tid = (uint64_t)(uintptr_t)tid;
 	pid = syscall(SYS_clone3, &args, sizeof(args));
 	return pid < 0 ? -errno : (pid_t)pid;
+}
+
+/* An old kernel, or a container, may refuse either call. */
+static bool can_fork_for_parent(void)
+{
+	int *tid;
+
+	return prctl(PR_GET_TID_ADDRESS, &tid) == 0 && syscall(SYS_clone3, NULL, 0) < 0 &&
+	       errno == EINVAL;
 }
 
 static bool is_right(const struct control_packet *packet, ssize_t size, enum control_type type)
@@ -166,6 +176,8 @@ void zygote_serve(const struct actor_spec *spec, int argc, char **argv)
 
 	title.start = argv[argc - 1]; /* blank enough */
 	title.size = strlen(title.start) + 1;
+	if (!can_fork_for_parent())
+		_exit(EXIT_WORLD);
 	warm_up(spec);
 	if (say(CONTROL_ZYGOTE, 0, 0) < 0)
 		_exit(0);
@@ -187,13 +199,19 @@ void zygote_serve(const struct actor_spec *spec, int argc, char **argv)
 	}
 }
 
-void zygote_await_role(void *context, struct control_packet *role)
+void zygote_use_time(void *context)
+{
+	struct pollfd supervisor = {.fd = CONTROL_FD, .events = POLLIN};
+
+	if (poll(&supervisor, 1, 0) == 0)
+		rehearse(context);
+}
+
+void zygote_await_role(struct control_packet *role)
 {
 	struct pollfd supervisor = {.fd = CONTROL_FD, .events = POLLIN};
 	ssize_t n;
 
-	if (poll(&supervisor, 1, 0) == 0)
-		rehearse(context); /* there is time: with these very threads */
 	while (poll(&supervisor, 1, -1) < 0 && errno == EINTR)
 		;
 	n = recv(CONTROL_FD, role, sizeof(*role), 0);

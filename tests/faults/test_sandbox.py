@@ -13,6 +13,7 @@ import signal
 import socket
 import struct
 import subprocess
+import tempfile
 import uuid
 from pathlib import Path
 
@@ -54,6 +55,8 @@ FORBIDDEN = [
     ("socket", int(socket.AF_INET), int(socket.SOCK_RAW), 1),
     ("socket", 38, int(socket.SOCK_SEQPACKET), 0),  # AF_ALG
 ]
+
+HOME = tempfile.TemporaryDirectory(prefix="ugtj-home-")
 
 pytestmark = pytest.mark.skipif(platform.machine() not in ("x86_64", "aarch64"),
                                 reason="no registers are known here")
@@ -295,6 +298,29 @@ def test_what_all_need_is_there(actors):
     assert next(each(actors))[3].call("unlink", "s:probe") == 0
     assert differences(actors, lambda *_: -errno.EINVAL,
                        lambda thread: thread.call("clone", 0x10000, 0, 0, 0, 0)) == {}
+
+
+# --- an actor that was made ahead (docs/decisions/0015) ---------------------------------------------
+
+def has_standby(system, program):
+    pids = [path.suffix[1:] for path in system.run_dir.glob("standby.*")]
+    return any(os.path.exists(f"/proc/{pid}") and Path(os.readlink(f"/proc/{pid}/exe")).name == program
+               for pid in pids)
+
+
+@needs_landlock
+@pytest.mark.settings(HOME=HOME.name)
+def test_a_file_that_is_made_or_replaced_while_a_standby_waits_can_be_read(system):
+    passwords = Path(HOME.name) / ".pgpass"
+    for content in ("first", "second"):
+        wait_for(lambda: has_standby(system, "store"), 30, "a standby")
+        passwords.with_suffix(".new").write_text(content)
+        passwords.with_suffix(".new").rename(passwords)
+        before = system.kill("store")
+        system.wait_restarted(before)
+        assert threads_of(system.tree()["store"]["pid"])["main"].open(passwords) == 0
+    assert len(re.findall(r"standby.outdated name=store", system.log())) == 2
+    assert not re.search(r"child.died name=store .* next=\"retry\"", system.log())
 
 
 # --- where it is not to be had, or not wanted -----------------------------------------------------

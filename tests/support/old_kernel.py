@@ -1,4 +1,4 @@
-"""Runs a program as on a kernel that has neither Landlock nor filters for all threads.
+"""Runs a program as on a kernel that has no Landlock, no filters for all threads, and no clone3().
 
     old_kernel.py PROGRAM ARGUMENT ...
 
@@ -16,6 +16,7 @@ LOAD, JUMP_EQUAL, RETURN = 0x20, 0x15, 0x06
 ALLOW, ERRNO = 0x7FFF0000, 0x00050000
 SECCOMP = {"x86_64": 317, "aarch64": 277}[platform.machine()]
 LANDLOCK = range(444, 447)
+CLONE3 = 435
 
 
 class Program(ctypes.Structure):
@@ -33,7 +34,7 @@ def missing(numbers):
 
 def main():
     libc = ctypes.CDLL(None, use_errno=True)
-    code, count = missing([SECCOMP, *LANDLOCK])
+    code, count = missing([SECCOMP, CLONE3, *LANDLOCK])
     text = ctypes.create_string_buffer(code)
     program = Program(count, ctypes.cast(text, ctypes.c_void_p))
     if libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 or \

@@ -137,6 +137,7 @@ def test_one_that_never_starts_is_put_aside_after_so_many_tries(tree):
 def test_wrong_configuration_puts_aside_too(tree):
     tree.behave("w:x", "exit=78")
     tree.ask(START_CHILD, "w:x")
+    tree.expect("child.died", name="w:x", next="none: wrong configuration")
     tree.until_state("w:x", "quarantined")
     assert tree.state("z") == "up"
     tree.stop()

@@ -119,6 +119,16 @@ def test_a_failed_start_of_it_is_followed_by_an_exec(actors):
     actors.stop()
 
 
+def test_one_that_is_killed_with_the_child_that_it_is_to_follow_is_no_failed_start(actors):
+    for _ in range(5):
+        pids = [actors.pid("hh_client"), standby(actors), zygote(actors)]
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        actors.expect("child.up", name="hh_client")
+    assert actors.all("child.died", name="hh_client", next="retry") == []
+    actors.stop()
+
+
 def test_none_outlives_the_supervisor(actors):
     pid = standby(actors)
     actors.process.kill()

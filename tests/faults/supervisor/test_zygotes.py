@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from conftest import alive, until
+from conftest import PROGRAM, ROOT, alive, until
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from support.system import Door  # noqa: E402
+
+OLD_KERNEL = ROOT / "tests/support/old_kernel.py"
 
 
 @pytest.fixture
@@ -118,6 +120,36 @@ def test_a_program_that_is_none_is_left_alone(actors):
     assert [killed(actors, "g").by for _ in range(3)] == ["exec"] * 3
     assert len(actors.all("zygote.start", name="g")) == 1
     actors.stop()
+
+
+def test_one_that_is_killed_before_it_is_linked_is_replaced_too(start):
+    tree = start("actors", ZMQ_PORT=0, LOG_LEVEL="debug")
+    first = int(tree.expect("zygote.start", name="hh_client", anywhere=True).pid)
+    os.kill(first, signal.SIGKILL)
+    tree.up().expect("zygote.died", name="hh_client", pid=first, anywhere=True)
+    killed_until(tree, "zygote")
+    tree.stop()
+
+
+def test_what_is_started_by_request_is_the_program_on_the_disk(actors):
+    killed_until(actors, "zygote")
+    first = zygote(actors)
+    assert actors.door.call("tree.terminate_child", {"name": "hh_client"})[0] == "reply"
+    assert actors.door.call("tree.restart_child", {"name": "hh_client"})[0] == "reply"
+    assert actors.expect("child.start", name="hh_client").by == "exec"
+    until(lambda: not alive(first))
+    actors.stop()
+
+
+def test_on_a_kernel_that_cannot_there_are_none(start, tmp_path):
+    program = tmp_path / "test_tree"
+    program.write_text(f'#!/bin/sh\nexec /usr/bin/python3 {OLD_KERNEL} {PROGRAM} "$@"\n')
+    program.chmod(0o700)
+    tree = start("actors", program=program, ZMQ_PORT=0, LOG_LEVEL="debug").up()
+    tree.expect("zygote.died", anywhere=True, name="hh_client")
+    assert [killed(tree).by for _ in range(3)] == ["exec"] * 3
+    assert len(tree.all("zygote.start", name="hh_client")) == 1 and tree.all("zygote.failed") == []
+    tree.stop()
 
 
 def test_no_zygote_outlives_the_supervisor(actors):
