@@ -28,6 +28,8 @@ class Client(threading.Thread):
             f"/api/schedules/{self.user}", "PUT",
             {"search": {"text": f"unicorn{self.number}x"}, "interval_s": 600, "paused": True}), \
             lambda a: a.json["schedule"]["user_id"] == self.user
+        yield "list", lambda: system.request("/api/schedules?limit=1000"), \
+            lambda a: self.user in [one["user_id"] for one in a.json["schedules"]]
         yield "health", system.health, lambda a: a.json["db"] == "up"
 
     def run(self):

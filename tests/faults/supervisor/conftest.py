@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[3]
 BUILD = Path(os.environ.get("UGTJ_BUILD_DIR", ROOT / "build")).resolve()
 PROGRAM = BUILD / "tests/supervisor/test_tree"
 SANITIZED = b"__asan_init" in PROGRAM.read_bytes()
-TIMEOUT = 30
+TIMEOUT = int(os.environ.get("TEST_PATIENCE_S", "30"))
 
 READY, HEARTBEAT, MONITOR, START_CHILD, TERMINATE_CHILD, KILL_CHILD, NEXT_CHILD, NEXT_CRASH, CRASH_FRAME, \
     RESTART_CHILD, DELETE_CHILD, RENEW_CHILD, UP, DOWN, REPLY = range(1, 16)
@@ -197,6 +197,7 @@ class Tree:
             self.process.kill()
             self.process.wait()
         self.reader.join(TIMEOUT)
+        assert not self.reader.is_alive(), "somebody outlived the supervisor, and holds its log open"
         self.process.stderr.close()
         self.listener.close()
         if self.connection is not None:

@@ -113,14 +113,16 @@ def test_a_failed_start_of_it_is_followed_by_an_exec(actors):
     actors.kill("hh_client")
     start = actors.expect("child.start", name="hh_client")
     assert (start.by, int(start.pid)) == ("zygote", pid)
+    actors.expect("zygote.birth_failed", name="hh_client", generation=start.generation)
     assert actors.expect("child.start", name="hh_client").by == "exec"
+    assert actors.expect("child.died", name="hh_client", next="retry").attempt == "1", "only this one counts"
     actors.behave("no-init")
     actors.expect("child.up", name="hh_client", timeout=60)
     actors.stop()
 
 
 def test_one_that_is_killed_with_the_child_that_it_is_to_follow_is_no_failed_start(actors):
-    for _ in range(5):
+    for _ in range(10):
         pids = [actors.pid("hh_client"), standby(actors), zygote(actors)]
         for pid in pids:
             os.kill(pid, signal.SIGKILL)

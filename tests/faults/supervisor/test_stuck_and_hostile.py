@@ -43,6 +43,7 @@ def test_a_child_without_heartbeat_in_its_row_is_left_alone(start):
     tree = start("watched", {"b": "mute"}).up()
     tree.kill("a", signal.SIGSTOP)
     tree.expect("child.kill", name="a")
+    time.sleep(1.5)  # b is looked at every 2.5 s
     assert tree.state("b") == "up" and tree.all("child.kill", name="b") == []
     tree.stop()
 
@@ -125,6 +126,7 @@ def test_degraded_is_a_state_and_no_death(start):
     tree = start("watched", {"a": "degraded=the database is away"}).up()
     row = tree.until_state("a", "degraded")
     assert row.reason == b"the database is away"
+    time.sleep(1.5)  # several heartbeats say so
     tree.behave("a")
     tree.expect("child.well_again", name="a")
     assert tree.state("a") == "up" and tree.status()["a"].child.restarts == 0
