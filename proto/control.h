@@ -104,7 +104,8 @@ enum control_type {
 	CONTROL_ZYGOTE, /* it is linked and waits */
 	CONTROL_BORN,	/* value: the pid; result: 0 or a negative errno */
 	/* supervisor to zygote */
-	CONTROL_BIRTH, /* with two descriptors: the copy's end of its control socket, and its note */
+	CONTROL_BIRTH, /* value: 1: the copy is made ahead, 0: its role follows at once; with two
+			* descriptors: the copy's end of its control socket, and its note */
 	/* supervisor to a zygote's copy */
 	CONTROL_ROLE, /* name, generation */
 };

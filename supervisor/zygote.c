@@ -226,9 +226,10 @@ void zygote_provide(struct supervisor *s, const struct child_spec *spec)
 }
 
 /* Sends a BIRTH with the copy's descriptors. */
-static int send_birth(const struct zygote *z, int control_fd, int note_fd)
+static int send_birth(const struct zygote *z, bool ahead, int control_fd, int note_fd)
 {
-	struct control_packet packet = {.version = CONTROL_VERSION, .type = CONTROL_BIRTH};
+	struct control_packet packet = {
+		.version = CONTROL_VERSION, .type = CONTROL_BIRTH, .value = ahead};
 	const int fds[] = {control_fd, note_fd};
 	union {
 		struct cmsghdr header;
@@ -249,7 +250,7 @@ static int send_birth(const struct zygote *z, int control_fd, int note_fd)
 }
 
 /* Lets there be a copy, unless there is one. */
-static int ask_for_copy(struct zygote *z)
+static int ask_for_copy(struct zygote *z, bool ahead)
 {
 	int childs_end = -1;
 	int rc;
@@ -261,7 +262,7 @@ static int ask_for_copy(struct zygote *z)
 	rc = newborn_open(&z->copy, &childs_end);
 	if (rc < 0)
 		return rc;
-	rc = send_birth(z, childs_end, z->copy.note_fd);
+	rc = send_birth(z, ahead, childs_end, z->copy.note_fd);
 	(void)close(childs_end);
 	if (rc < 0)
 		newborn_close(&z->copy);
@@ -271,7 +272,7 @@ static int ask_for_copy(struct zygote *z)
 static void provide_standby(struct supervisor *s, struct zygote *z)
 {
 	if (is_ready(z)) {
-		(void)ask_for_copy(z); /* we live without */
+		(void)ask_for_copy(z, true); /* we live without */
 	} else if (z->pid > 0 && s->now_ms < z->due_ms) {
 		s->standbys_due_ms = s->now_ms + STANDBY_DELAY_MS; /* it is being linked */
 	} else if (z->pid > 0) {
@@ -323,7 +324,7 @@ int zygote_birth(struct supervisor *s, const struct node *n, struct newborn *out
 
 	if (z == NULL || !is_ready(z))
 		return -ENOENT;
-	rc = ask_for_copy(z);
+	rc = ask_for_copy(z, false);
 	if (rc == 0)
 		rc = hear_of_copy(z, BIRTH_WAIT_MS);
 	if (rc == 0)

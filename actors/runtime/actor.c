@@ -257,7 +257,7 @@ static int take_role_of_treaty(struct actor *self)
 
 /* A zygote's copy is told who it is. It may have waited for a day; if the files that it may read were
  * replaced meanwhile, it ends, and the supervisor execs the program instead. */
-static int take_role_of_copy(struct actor *self)
+static int take_role_of_copy(struct actor *self, bool ahead)
 {
 	struct control_packet role;
 	int rc;
@@ -265,7 +265,7 @@ static int take_role_of_copy(struct actor *self)
 	zygote_await_role(&role);
 	uv_update_time(&self->loop); /* or init's timers were over before they began */
 	note_begin("init", NULL);
-	if (!sandbox_files_are_current(self->spec)) {
+	if (ahead && !sandbox_files_are_current(self->spec)) {
 		log_info("standby.outdated", "name=%s", role.name);
 		_exit(EXIT_WORLD);
 	}
@@ -313,7 +313,7 @@ static int loop_setup(struct actor *self)
 }
 
 /* All that needs neither the final name nor anybody else. */
-static int actor_prepare(struct actor *self, bool copy)
+static int actor_prepare(struct actor *self, bool ahead)
 {
 	const size_t size = self->spec->state_size;
 	int rc;
@@ -335,8 +335,8 @@ static int actor_prepare(struct actor *self, bool copy)
 		rc = loop_setup(self);
 	if (rc == 0)
 		rc = mailbox_open(self);
-	if (rc == 0 && copy)
-		zygote_use_time(self->zeromq);
+	if (rc == 0 && ahead)
+		zygote_rehearse(self->zeromq);
 	if (rc == 0)
 		sandbox_calls(self->spec); /* of ZeroMQ's threads too */
 	return rc;
@@ -405,6 +405,7 @@ int actor_main(const struct actor_spec *spec, int argc, char **argv)
 {
 	static struct actor self; /* one per process; outlives every handle */
 	const bool zygote = getenv(CONTROL_ENV_ZYGOTE) != NULL;
+	bool ahead = false;
 	int rc;
 
 	self.spec = spec;
@@ -414,16 +415,16 @@ int actor_main(const struct actor_spec *spec, int argc, char **argv)
 		return EXIT_WORLD;
 	}
 	if (zygote) {
-		zygote_serve(spec, argc, argv);
+		ahead = zygote_serve(spec, argc, argv);
 		(void)take_role(&self, CONTROL_STANDBY, (uint64_t)getpid());
 	} else if (take_role_of_treaty(&self) < 0) {
 		(void)fprintf(stderr,
 			      "This program is an actor: it is started by `ugtj server`.\n");
 		return EXIT_USAGE;
 	}
-	rc = actor_prepare(&self, zygote);
+	rc = actor_prepare(&self, ahead);
 	if (rc == 0 && zygote)
-		rc = take_role_of_copy(&self);
+		rc = take_role_of_copy(&self, ahead);
 	if (rc < 0)
 		fatal("actor.start_failed", "error=\"%s\"", strerror(-rc));
 	rc = actor_birth(&self);

@@ -136,12 +136,13 @@ void sandbox_rings(const struct actor_spec *spec);
 void sandbox_calls(const struct actor_spec *spec);
 
 /* zygote.c: returns in each copy that is born, which has no name yet; the zygote itself never does. The
- * arguments are main's; the last one is overwritten with what ps is to show. */
-void zygote_serve(const struct actor_spec *spec, int argc, char **argv);
+ * arguments are main's; the last one is overwritten with what ps is to show. Returns whether the copy is
+ * made ahead: it has time. */
+bool zygote_serve(const struct actor_spec *spec, int argc, char **argv);
 
-/* In a copy, unless its role waits already: makes a context of ZeroMQ warm. Before sandbox_calls(), for
- * whoever answers must listen. */
-void zygote_use_time(void *context);
+/* In a copy that has time: makes a context of ZeroMQ warm. Before sandbox_calls(), for whoever answers
+ * must listen. */
+void zygote_rehearse(void *context);
 
 /* Waits, in a copy, until the supervisor says who it is: role has the name and the generation. Ends the
  * process when nobody needs it any more. */

@@ -77,9 +77,9 @@ static bool is_right(const struct control_packet *packet, ssize_t size, enum con
 	       packet->type == type;
 }
 
-/* Receives the descriptors of a BIRTH, or ends the process: the supervisor is gone, or no longer
- * understands us. */
-static void receive_birth(int fds[2])
+/* Receives a BIRTH and its descriptors, or ends the process: the supervisor is gone, or no longer
+ * understands us. Returns whether the copy is made ahead. */
+static bool receive_birth(int fds[2])
 {
 	struct control_packet packet;
 	union {
@@ -102,6 +102,7 @@ static void receive_birth(int fds[2])
 	    header->cmsg_len != CMSG_LEN(2 * sizeof(int)))
 		_exit(0);
 	memcpy(fds, CMSG_DATA(header), 2 * sizeof(int));
+	return packet.value != 0;
 }
 
 /* The copy becomes what the supervisor's own fork would have made, but for the name. */
@@ -131,7 +132,7 @@ static void ask_and_answer(void *asker, void *answerer)
 
 /* A question and its answer between two sockets, nearly as an actor and its caller have them. Whatever
  * fails ends the rehearsal. The socket has no file, and what it may hear from others is not looked at. */
-static void rehearse(void *context)
+void zygote_rehearse(void *context)
 {
 	static const int wait_ms = 1000;
 	static const int linger_ms = 0;
@@ -152,7 +153,7 @@ static void rehearse(void *context)
 
 static void rehearse_birth(void)
 {
-	rehearse(zmq_ctx_new());
+	zygote_rehearse(zmq_ctx_new());
 }
 
 /* What a process does once, and its copies need not do again. A context of ZeroMQ without sockets has no
@@ -170,7 +171,7 @@ static void warm_up(const struct actor_spec *spec)
 	prefault_learn(rehearse_birth);
 }
 
-void zygote_serve(const struct actor_spec *spec, int argc, char **argv)
+bool zygote_serve(const struct actor_spec *spec, int argc, char **argv)
 {
 	const pid_t supervisor = getppid();
 
@@ -183,28 +184,20 @@ void zygote_serve(const struct actor_spec *spec, int argc, char **argv)
 		_exit(0);
 	for (;;) {
 		int fds[2];
+		bool ahead = receive_birth(fds);
 		pid_t pid;
 
-		receive_birth(fds);
 		pid = fork_for_parent();
 		if (pid == 0) {
 			prefault();
 			become(supervisor, fds);
-			return;
+			return ahead;
 		}
 		(void)close(fds[0]);
 		(void)close(fds[1]);
 		if (say(CONTROL_BORN, pid, pid < 0 ? pid : 0) < 0)
 			_exit(0);
 	}
-}
-
-void zygote_use_time(void *context)
-{
-	struct pollfd supervisor = {.fd = CONTROL_FD, .events = POLLIN};
-
-	if (poll(&supervisor, 1, 0) == 0)
-		rehearse(context);
 }
 
 void zygote_await_role(struct control_packet *role)
