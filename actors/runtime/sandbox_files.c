@@ -93,40 +93,48 @@ static const char *const for_connecting[] = {
 
 /* --- rules --- */
 
-/* FNV-1a's step. */
-static void mix(uint64_t *seen, uint64_t value)
+/* Makes the number other than it was if the file is another one (FNV-1a). */
+static void mix(uint64_t *seen, const struct stat *st)
 {
-	*seen = (*seen ^ value) * 1099511628211ULL;
+	*seen = (*seen ^ st->st_dev) * 1099511628211ULL;
+	*seen = (*seen ^ st->st_ino) * 1099511628211ULL;
 }
 
 /* What cannot be granted stays out of reach: the log then says so where it is missed. */
-static void grant_fd(const struct rules *rules, int fd, uint64_t access)
+static void grant_fd(const struct rules *rules, int fd, const struct stat *st, uint64_t access)
 {
 	struct landlock_path_beneath_attr rule = {.allowed_access = access & rules->handled,
 						  .parent_fd = fd};
-	struct stat st = {0};
 
-	if (fstat(fd, &st) == 0 && !S_ISDIR(st.st_mode))
+	if (!S_ISDIR(st->st_mode))
 		rule.allowed_access &= FS_OF_FILES;
-	mix(rules->seen, st.st_dev);
-	mix(rules->seen, st.st_ino);
-	if (rules->fd < 0)
-		return;
 	if (syscall(SYS_landlock_add_rule, rules->fd, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) < 0)
 		log_warn("sandbox.rule_failed", "error=\"%s\"", strerror(errno));
 }
 
-/* A path that does not exist is none that could be read. */
+/* Returns a descriptor of the path, or -1: a path that does not exist is none that could be read. */
+static int grant_open(const struct rules *rules, const char *path, uint64_t access)
+{
+	struct stat st = {0};
+	int fd = -1;
+
+	if (rules->fd < 0) {
+		(void)stat(path, &st);
+	} else {
+		fd = open(path, O_PATH | O_CLOEXEC);
+		if (fd >= 0 && fstat(fd, &st) == 0)
+			grant_fd(rules, fd, &st, access);
+	}
+	mix(rules->seen, &st);
+	return fd;
+}
+
 static void grant(const struct rules *rules, const char *path, uint64_t access)
 {
-	int fd = open(path, O_PATH | O_CLOEXEC);
+	int fd = grant_open(rules, path, access);
 
-	if (fd < 0) {
-		mix(rules->seen, 0);
-		return;
-	}
-	grant_fd(rules, fd, access);
-	(void)close(fd);
+	if (fd >= 0)
+		(void)close(fd);
 }
 
 /* A file that is replaced by renaming: with its folder, unless that is where everything is. */
@@ -158,14 +166,15 @@ static void grant_all(const struct rules *rules, const char *const *paths)
 
 static void grant_connecting(const struct rules *rules)
 {
+	const char *certificates = getenv("SSL_CERT_DIR");
 	char target[PATH_MAX];
 
 	grant_all(rules, for_connecting);
 	if (realpath("/etc/resolv.conf", target) != NULL)
 		grant_with_folder(rules, target);
 	grant_with_folder(rules, getenv("SSL_CERT_FILE"));
-	if (getenv("SSL_CERT_DIR") != NULL)
-		grant(rules, getenv("SSL_CERT_DIR"), FS_READ);
+	if (certificates != NULL)
+		grant(rules, certificates, FS_READ);
 }
 
 static void add_named(void *context, const char *path)
@@ -187,10 +196,7 @@ static const char *home_of(void)
  * the descriptor is kept. Backtraces and listener_find() read there. */
 static void grant_own_process(const struct rules *rules)
 {
-	int fd = open("/proc/self", O_PATH | O_CLOEXEC);
-
-	if (fd >= 0)
-		grant_fd(rules, fd, FS_READ);
+	(void)grant_open(rules, "/proc/self", FS_READ);
 	grant(rules, "/proc/self/exe", FS_READ);
 }
 
