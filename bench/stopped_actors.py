@@ -51,13 +51,18 @@ def runs(pid):
         return False
 
 
+def is_whole(system):
+    tree = system.tree()
+    return all(c["state"] == "up" for c in tree.values()) and any(name.startswith("fetcher:") for name in tree)
+
+
 def run(postgres, simulator):
     """The seconds of each actor, by name, and those of the supervisor."""
     system = System(postgres, simulator)
     try:
         system.start()
         put(system, str(uuid.uuid4()))
-        wait_for(lambda: all(c["state"] == "up" for c in system.tree().values()), 20, "all are up")
+        wait_for(lambda: is_whole(system), 20, "all are up, the fetcher too")
         children = [child for child in system.tree().values() if child["pid"]]
         took = {child["name"].split(":")[0]: stop_one(system, child) for child in children}
         pids = children_of(system.process.pid)
