@@ -18,6 +18,8 @@
 #include <unistd.h>
 #include <zmq.h>
 
+/* As in the product: how many fetchers start at a time, the sockets that a small actor and its scheduler
+ * have room for, and the backlog of a mailbox. */
 #define STARTING_MAX  8
 #define SOCKETS_SMALL 64
 #define SOCKETS_PEER  32768
@@ -167,6 +169,8 @@ static void restart(long count)
 	if (pipe(ready) < 0 || pipe(numbers) < 0 || pipe(answered) < 0)
 		fail("pipe");
 	caller = fork();
+	if (caller < 0)
+		fail("fork");
 	if (caller == 0)
 		call_for_ever(numbers[0], answered[1]);
 	for (long i = 0; i <= count; i++) {

@@ -15,15 +15,12 @@ import argparse
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
-
-from bare import bare  # noqa: E402
-from support.system import BUILD, Door, wait_for  # noqa: E402
+from bare import bare
+from support.system import BUILD, Door, wait_for
 
 ACTOR = "hh_client"
 IN_USE_S = 0.3

@@ -5,8 +5,9 @@
 
 The system on loopback, each fetcher waiting for its next run. All are killed with SIGKILL at once, again and
 again; measured is the time from the first kill until the last one is up again, as the log tells it. In the same
-run, before: as many bare processes with ZeroMQ, each forked anew and answered once. Then one is killed whenever it comes up, until it is put aside. A promise that is broken ends the program with 1: that
-one alone is put aside, all others are the processes that they were, and the supervisor stays below 4 MiB.
+run, before: as many bare processes with ZeroMQ, each forked anew and answered once. Then one fetcher is killed
+whenever it comes up, until it is put aside. A promise that is broken ends the program with 1: that one alone is
+put aside, all others are the processes that they were, and the supervisor stays below 4 MiB.
 UGTJ_BUILD_DIR says which build; use a release build.
 """
 import argparse
@@ -87,7 +88,7 @@ def crash_for_ever(system):
     return same == len(before) - 1
 
 
-def measure(system, options, limit_s):
+def measure(system, options, bare_s):
     users = [str(uuid.uuid4()) for _ in range(options.fetchers)]
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(lambda user: put(system, user), users))
@@ -104,7 +105,7 @@ def measure(system, options, limit_s):
           f"{', '.join(f'{took:.2f}' for took, _ in times)}; the kills themselves took "
           f"{statistics.median(killed for _, killed in times):.2f} s); "
           f"{TARGET_S} s is {'met' if median < TARGET_S else 'NOT met'}", flush=True)
-    print(f"    that is {median / limit_s:.2f} times as many bare processes with ZeroMQ", flush=True)
+    print(f"    that is {median / bare_s:.2f} times as many bare processes with ZeroMQ", flush=True)
     rss = rollup(system.process.pid, "Rss")
     print(f"the supervisor: RSS {rss} KiB, of which private and written {rollup(system.process.pid, 'Private_Dirty')} KiB")
     return crash_for_ever(system) and rss < SUPERVISOR_KIB
@@ -123,12 +124,12 @@ def main():
     parser.add_argument("--fetchers", type=int, default=1000)
     parser.add_argument("--runs", type=int, default=5, help="more would put fetchers aside")
     options = parser.parse_args()
-    limit_s = bare_crowd(options)
+    bare_s = bare_crowd(options)
     postgres, simulator = Postgres(), Simulator("--max-rps", 0)
     system = System(postgres, simulator, HH_MAX_RPS=1000, MAX_RESTARTS=100000)
     try:
         system.start()
-        kept = measure(system, options, limit_s)
+        kept = measure(system, options, bare_s)
         system.stop(120)
     finally:
         system.close()

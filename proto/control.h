@@ -19,12 +19,14 @@
  *     UP, never an UP of a generation that is gone without the DOWN of it.
  *   - What is in the note when a child dies becomes part of its crash report. The supervisor copies
  *     it and believes nothing of it: texts are cut to what is printable.
- *   - A program whose child spec says zygote is also started once with CONTROL_ENV_ZYGOTE in place of the
- *     name and generation, and without a note. It says ZYGOTE when it is linked, and from then on
- *     answers each BIRTH with BORN: a copy of itself, a child of the supervisor, with a control socket
- *     and a note of its own. The zygote does nothing else. The copy gets ready as far as it can
- *     without a name, waits for its ROLE, and goes on as if it had been started with that. Its mailbox
- *     is bound before, as ipc://CONTROL_STANDBY.PID, and then renamed.
+ *   - A program whose child spec says zygote is also started, when a child of it is up and there is none,
+ *     with CONTROL_ENV_ZYGOTE in place of the name and generation, and without a note. It says ZYGOTE
+ *     when it is linked, and from then on answers each BIRTH with BORN: a copy of itself, a child of the
+ *     supervisor, with a control socket and a note of its own. The zygote does nothing else. The copy gets
+ *     ready as far as it can without a name, says nothing, and waits for its ROLE; end of file instead
+ *     means that nobody needs it. Its mailbox is bound before, as ipc://CONTROL_STANDBY.PID, and then
+ *     renamed; from there on it is a child like any other. If it ends before READY, the program is execed
+ *     instead.
  *   - Requests have a ref; the answer is a REPLY with the same ref. Only children whose spec says
  *     so (may_control) are served.
  *
@@ -53,7 +55,7 @@
 #define CONTROL_ENV_GENERATION "UGTJ_ACTOR_GENERATION"
 #define CONTROL_ENV_ARGUMENT   "UGTJ_ACTOR_ARGUMENT"
 #define CONTROL_ENV_ZYGOTE     "UGTJ_ACTOR_ZYGOTE"
-#define CONTROL_STANDBY	       "standby"
+#define CONTROL_STANDBY	       "standby" /* in place of a name, with the pid as generation */
 
 enum control_type {
 	/* child to supervisor */

@@ -4,6 +4,7 @@
  *   WAITING        its turn has come       STARTING            start order, start tokens
  *   STARTING       it says READY           UP
  *                  it ends                 BACKOFF             DO_RETRY
+ *                  it ends, a copy         STARTING, by exec   born_again()
  *                  it takes too long       killed: it ends     deadlines.c
  *   UP, DEGRADED   it ends                 STARTING            DO_RESTART
  *                                          STOPPED             DO_NOTHING, DO_REFUSE, DO_ESCALATE
@@ -452,8 +453,9 @@ static void report(struct supervisor *s, struct node *n, int status, bool was_up
 	crash_report(s, n, &crash, &note);
 }
 
-/* A copy of a zygote may fail of what it inherited, or have been dead already when it was given its name.
- * That says nothing about the program, which is execed at once. */
+/* A zygote's copy that ended by itself before it was up: it failed of what it inherited, is outdated, or
+ * was dead already when it was given its name. That says nothing about the program, so it is no failed
+ * start and not reported; the program is execed at once, as the next generation. */
 static void born_again(struct supervisor *s, struct node *n)
 {
 	log_warn("zygote.birth_failed", "name=%s generation=%llu reason=\"%s\" next=\"an exec\"",

@@ -9,7 +9,7 @@
  *   askers.c      who waits for a child to be up or stopped  askers_*
  *   roll.c        the rolling restart                        roll_*
  *   restart.c     the policy                                 restart_*
- *   spawn.c       fork and exec                              spawn_*
+ *   spawn.c       fork and exec                              spawn_*, newborn_*
  *   zygote.c      fork without exec, ahead of time           zygote_*
  *   child_env.c   what a child finds in its environment      child_env_*
  *   reap.c        waitpid, and how a process ended in words  reap_*
@@ -155,7 +155,7 @@ struct supervisor {
 	int64_t last_crash;		    /* number of the last report; 0: none yet */
 	bool rolling;			    /* workers are renewed one by one */
 	struct zygote_list zygotes;
-	int64_t standbys_due_ms; /* NEVER: all have theirs */
+	int64_t standbys_due_ms; /* of zygote_provide_standbys(); NEVER: not before a child is up */
 };
 
 /* --- node.c --- */
@@ -288,13 +288,13 @@ struct newborn {
 	int note_fd;	/* -1: closed */
 };
 
-/* Makes a control socket and a note; *childs_end is the caller's to close. Returns 0 or a negative
- * errno, and then nothing is open. */
+/* Makes a control socket and a note; *childs_end is the caller's to close, and pid is 0 until the caller
+ * sets it. Returns 0 or a negative errno, and then nothing is open. */
 int newborn_open(struct newborn *out, int *childs_end) __attribute__((warn_unused_result));
 void newborn_close(struct newborn *newborn);
 
-/* Starts the worker's process, by its zygote if there is one, and opens its control socket. Returns 0
- * or a negative errno. */
+/* Starts the worker's process, by its zygote if that can, else by exec (n->by_zygote says which), and
+ * opens its control socket. Returns 0 or a negative errno. */
 int spawn_worker(struct supervisor *s, struct node *n) __attribute__((warn_unused_result));
 
 /* Forks and execs the spec's program. control_fd is its end of the control socket; note_fd its note,
@@ -303,8 +303,9 @@ int spawn_worker(struct supervisor *s, struct node *n) __attribute__((warn_unuse
 pid_t spawn_program(struct supervisor *s, const struct child_spec *spec, char *name,
 		    uint64_t generation, int control_fd, int note_fd);
 
-/* A process for the worker, a copy of its spec's zygote. Returns 0, or a negative errno: there is no
- * zygote, or it is not ready, or it failed and is gone. Waits for it a second at most. */
+/* A process for the worker: its spec's standby, or a new copy of its zygote. Waits for the zygote a second
+ * at most. Returns 0 and gives *out, whose descriptors are the caller's; or a negative errno, and *out is
+ * untouched: -ENOENT, there is no zygote or it is not linked yet; another, it failed and is ended. */
 int zygote_birth(struct supervisor *s, const struct node *n, struct newborn *out)
 	__attribute__((warn_unused_result));
 
@@ -312,16 +313,19 @@ int zygote_birth(struct supervisor *s, const struct node *n, struct newborn *out
  * standby. */
 void zygote_provide(struct supervisor *s, const struct child_spec *spec);
 
-/* At s->standbys_due_ms: each zygote that has none is asked for a standby. */
+/* At s->standbys_due_ms: asks each zygote that has none for a standby, ends those that were not linked
+ * within start_timeout_ms, and comes again while one is being linked. */
 void zygote_provide_standbys(struct supervisor *s);
 
-/* The next child of the spec is to be its program as it is on the disk now. */
+/* Kills the spec's zygote and its standby, if there are any: the next child is the program as it is on
+ * the disk. */
 void zygote_discard(struct supervisor *s, const struct child_spec *spec);
 
-/* A process ended, with that status of waitpid(), that is no node's: a zygote, maybe, or a standby. */
+/* A process ended, with that status of waitpid(), that is no node's: a zygote, a standby, whose socket is
+ * removed, or an orphan. */
 void zygote_exited(struct supervisor *s, pid_t pid, int status);
 
-/* Kills them all. */
+/* Kills all zygotes and standbys and waits for their ends. */
 void zygote_discard_all(struct supervisor *s);
 
 /* The environment of a child: ours without the secrets that its spec does not name, and what the

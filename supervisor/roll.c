@@ -47,9 +47,12 @@ int roll_start(struct supervisor *s, const char *name)
 		TAILQ_FOREACH (n, &s->tree, in_tree)
 			n->to_renew = can_be_renewed(n);
 	}
-	TAILQ_FOREACH (n, &s->tree, in_tree)
+	TAILQ_FOREACH (n, &s->tree, in_tree) {
 		if (n->to_renew || name[0] == '\0')
 			zygote_discard(s, n->spec); /* it is of the old program */
+		if (name[0] == '\0' && n->spec->template != NULL)
+			zygote_discard(s, n->spec->template); /* it may have no child now */
+	}
 	s->rolling = true;
 	roll_step(s);
 	return 0;

@@ -2,7 +2,7 @@
  * birth to it. See node.h.
  *
  * All that needs memory is done before; between fork and exec there are only system calls. The child
- * keeps standard input, output and error and its end of the control socket, nothing else, and it
+ * keeps standard input, output and error, its end of the control socket and its note, nothing else, and it
  * dies with us: by PDEATHSIG, or if that is too late, by its own look at who its parent is.
  *
  * The fork is posix_spawn()'s: the child has our memory, on a stack of its own, and we wait until it
@@ -25,8 +25,9 @@
 /* Enough for a few system calls and, under sanitizers, what is added to them. */
 #define STACK_BYTES 65536
 
-/* What a zygote's name is written over in: as long as any child's, whose name its copies show. */
+/* A zygote's argv[1]. Its copies write their own names over it, so it is as long as the longest. */
 static char zygote_title[] = "zygote                                                         ";
+_Static_assert(sizeof(zygote_title) == CONTROL_NAME_SIZE, "room for any name");
 
 struct birth {
 	char *path; /* of the program */

@@ -3,9 +3,10 @@
  *
  * To read a program in and link its libraries takes ten times as long as to copy a process that has
  * done it. A zygote has the spec's secrets in its environment as its children have, and serves that
- * spec alone. It is no node of the tree, nobody waits for it and nothing depends on it: without one,
- * or when it is not ready, fails or is silent, a child is born by spawn_program(), and a zygote that
- * was of no use is killed. Its copies are our own children, with an own pid, socket and note.
+ * spec alone. It is no node of the tree and nothing depends on it: without one, or when it is not linked
+ * yet, fails, or is silent for a second, a child is born by spawn_program(); one that failed or was silent
+ * is killed. Its copies are our own children, each with a pid, a socket and a note of its own. What
+ * follows when one ends before it is up, born_again() in child.c says.
  *
  * One copy is made ahead, a while after a child came up: the standby, which has done all that it can
  * do without a name. It is given that name instead of being made when the next child is to be born.
@@ -36,8 +37,9 @@ struct zygote {
 	int fd;	   /* our end of its socket */
 	int64_t due_ms; /* when it is to be ready */
 	bool ready;
-	struct newborn copy; /* the one that was asked for last and has no name; its pid is 0 until
-			      * BORN is read, its control_fd -1 when there is none */
+	struct newborn
+		copy; /* the one that was asked for last and has no name. control_fd is -1: there
+			      * is none, and pid means nothing; else pid is 0 until BORN is read */
 	LIST_ENTRY(zygote) in_list;
 };
 
@@ -64,6 +66,7 @@ static int receive(const struct zygote *z, enum control_type type, struct contro
 		       : -EPROTO;
 }
 
+/* Reads its ZYGOTE, if that has come. */
 static bool is_ready(struct zygote *z)
 {
 	struct control_packet packet;

@@ -245,7 +245,7 @@ static int take_role(struct actor *self, const char *name, uint64_t generation)
 	return 0;
 }
 
-static int take_role_of_treaty(struct actor *self)
+static int take_role_of_environment(struct actor *self)
 {
 	const char *name = getenv(CONTROL_ENV_NAME);
 	const char *generation = getenv(CONTROL_ENV_GENERATION);
@@ -417,7 +417,7 @@ int actor_main(const struct actor_spec *spec, int argc, char **argv)
 	if (zygote) {
 		ahead = zygote_serve(spec, argc, argv);
 		(void)take_role(&self, CONTROL_STANDBY, (uint64_t)getpid());
-	} else if (take_role_of_treaty(&self) < 0) {
+	} else if (take_role_of_environment(&self) < 0) {
 		(void)fprintf(stderr,
 			      "This program is an actor: it is started by `ugtj server`.\n");
 		return EXIT_USAGE;

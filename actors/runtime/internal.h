@@ -82,8 +82,9 @@ struct actor {
 /* actor.c */
 void actor_check_stopped(struct actor *self);
 
-/* mailbox.c: binds it to ipc://NAME.GENERATION; makes that of another name out of it, before anybody was
- * told of this one. Return 0 or a negative errno. */
+/* mailbox.c: binds it to ipc://NAME.GENERATION. mailbox_move() renames its file to that of another name,
+ * before anybody was told of this one and before self has the new name; libzmq does not know the new file,
+ * so the supervisor removes it. Return 0 or a negative errno. */
 int mailbox_open(struct actor *self);
 int mailbox_move(struct actor *self, const char *name, uint64_t generation);
 void mailbox_close(struct actor *self);

@@ -55,7 +55,7 @@ struct rules {
 	int fd;		  /* -1: nothing is granted, it is only looked at */
 	uint64_t handled; /* of the file system */
 	const char *home;
-	uint64_t *seen; /* a number made of what stands at the paths */
+	uint64_t *seen; /* a number made of device and inode of what stands at each path */
 };
 
 static uint64_t seen_first; /* 0: no rule was made */
@@ -93,7 +93,10 @@ static const char *const for_connecting[] = {
 
 /* --- rules --- */
 
-/* Makes the number other than it was if the file is another one (FNV-1a). */
+/* Each path is granted, or (rules->fd < 0) only looked at: both go through the same list, so they cannot
+ * disagree. */
+
+/* Makes the number other than it was if the file is another one (as FNV-1a, in words instead of bytes). */
 static void mix(uint64_t *seen, const struct stat *st)
 {
 	*seen = (*seen ^ st->st_dev) * 1099511628211ULL;
@@ -112,7 +115,8 @@ static void grant_fd(const struct rules *rules, int fd, const struct stat *st, u
 		log_warn("sandbox.rule_failed", "error=\"%s\"", strerror(errno));
 }
 
-/* Returns a descriptor of the path, or -1: a path that does not exist is none that could be read. */
+/* Returns a descriptor of the path, or -1: it cannot be opened, or is only looked at. That a path does not
+ * exist is noted too. */
 static int grant_open(const struct rules *rules, const char *path, uint64_t access)
 {
 	struct stat st = {0};
@@ -250,7 +254,8 @@ static int restrict_to(const struct actor_spec *spec, int version)
 	if (rules.fd < 0)
 		return -errno;
 	grant_declared(&rules, spec);
-	seen_first = seen;
+	seen_first =
+		seen; /* before /proc/self, which the kernel makes anew: it would differ each time */
 	grant_own_process(&rules);
 	if (syscall(SYS_landlock_restrict_self, rules.fd, 0) < 0)
 		rc = -errno;

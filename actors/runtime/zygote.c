@@ -1,10 +1,10 @@
 /* zygote.c - an actor's program as a zygote: linked, and copied for each birth (proto/control.h).
  *
  * What makes a start slow is the linking of some twenty libraries; a copy of a process that has done it
- * is there at once, and shares the pages that the linker wrote. Nothing else is done here ahead of a
- * birth: no thread, no socket, no file, no random number may be shared by two actors. A birth is
- * rehearsed, but by a copy that ends with it: to see which pages the others will need. What two actors
- * may not share, a copy makes for itself, and it may do so long before it is told who it is.
+ * is there at once, and shares the pages that the linker wrote. What else is done here once for all copies
+ * (warm_up()) leaves nothing that two actors must not share: no thread, socket, file or random number. A
+ * birth is rehearsed by a throw-away child, to see which pages the copies will need (prefault.h). What two
+ * actors may not share, a copy makes for itself, and it may do so long before it is told who it is.
  */
 #include <errno.h>
 #include <execinfo.h>
@@ -185,9 +185,8 @@ bool zygote_serve(const struct actor_spec *spec, int argc, char **argv)
 	for (;;) {
 		int fds[2];
 		bool ahead = receive_birth(fds);
-		pid_t pid;
+		pid_t pid = fork_for_parent();
 
-		pid = fork_for_parent();
 		if (pid == 0) {
 			prefault();
 			become(supervisor, fds);

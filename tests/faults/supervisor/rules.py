@@ -113,13 +113,13 @@ RULES = [
      [(RESTART, "within = w->kept < w->max || now_ms - w->times[w->next] > w->period_ms;",
        "within = w->kept + 1 < w->max;")],
      "strategies.within_the_intensity_it_goes_on"),
-    ("one more is not",
+    ("one restart more than the intensity ends it",
      [(RESTART, "within = w->kept < w->max ||", "within = w->kept <= w->max ||")],
      "strategies.one_death_more_and_the_root_gives_up_in_order "
      "strategies.a_normal_end_of_a_permanent_child_counts_like_any_death "
      "strategies.past_its_intensity_a_supervisor_dies_and_is_restarted_by_its_parent "
      "dynamic.one_that_keeps_dying_is_put_aside_alone"),
-    ("no restart allowed: none",
+    ("where no restart is allowed there is none",
      [(RESTART, "if (w->max == 0)\n\t\treturn false;", "if (w->max == 0)\n\t\treturn true;")],
      "strategies.where_no_restart_is_allowed_the_first_death_ends_it"),
     ("deaths before the period are forgotten",
@@ -148,7 +148,7 @@ RULES = [
     ("SIGINT stops, as SIGTERM does",
      [(SIGNALS, "out->interrupts++;\n\t\t\tout->stops++;", "out->interrupts++;")],
      "life.both_stop_signals_end_it_with_0"),
-    ("SIGHUP does not", [(SIGNALS, "(void)sigaddset(&taken, SIGHUP);", "")], "life.sighup_is_ignored"),
+    ("SIGHUP does not stop it", [(SIGNALS, "(void)sigaddset(&taken, SIGHUP);", "")], "life.sighup_is_ignored"),
     ("a child has its shutdown time and no longer",
      [(SHUTDOWN, "wait_for_ever ? NEVER : s->now_ms + n->spec->shutdown_ms", "NEVER")],
      "life.a_child_that_does_not_stop_is_killed_after_its_shutdown_time "
@@ -174,7 +174,7 @@ RULES = [
     ("systemd hears of READY and STOPPING", [(CHILD, 'notify_send("READY=1");', "")], "life.systemd_is_told"),
     ("systemd's watchdog is fed", [(LOOP, 'notify_send("WATCHDOG=1");', "")],
      "life.systemds_watchdog_is_fed_while_the_loop_turns_and_only_then"),
-    ("another's watchdog is not",
+    ("another's watchdog is not fed",
      [(NOTIFY, "if (us <= 0 || (pid != NULL && strtoll(pid, NULL, 10) != getpid()))",
        "if (us <= 0 && (pid == NULL || getpid() > 0))")],
      "life.a_watchdog_that_is_off_or_meant_for_another_is_not_fed"),
@@ -203,10 +203,10 @@ RULES = [
      [(CHILDREN, "if (n->spec->restart == RESTART_TEMPORARY)\n\t\tn->deleted = true;", "n->deleted = true;")],
      "requests.a_terminated_child_comes_back_with_its_group_if_the_strategy_restarts_that "
      "requests.start_child_of_one_that_is_terminated_is_already_present"),
-    ("but not a temporary child's",
+    ("terminate_child forgets a temporary child",
      [(CHILDREN, "if (n->spec->restart == RESTART_TEMPORARY)\n\t\tn->deleted = true;", "")],
      "requests.terminate_child_of_a_temporary_child_deletes_its_specification"),
-    ("nor that of one that ended by itself",
+    ("a temporary child that ended by itself is forgotten",
      [(CHILD, "if (n->spec->restart == RESTART_TEMPORARY)\n\t\tn->deleted = true;", "")],
      "requests.the_specification_of_a_temporary_child_that_ends_is_deleted"),
     ("restart_child is no restart of the intensity",
@@ -342,7 +342,7 @@ RULES = [
      [(NEWS, "w->told = false; /* asked again, it is told again */\n\tmark_untold(w);\n\tnews_flush(s, watcher);",
        "")],
      "monitors.who_monitors_hears_at_once_what_holds"),
-    ("and again when it asks again", [(NEWS, "w->told = false; /* asked again, it is told again */", "")],
+    ("a monitor that asks again is told again", [(NEWS, "w->told = false; /* asked again, it is told again */", "")],
      "monitors.asked_twice_it_is_told_twice_but_news_come_once"),
     ("it hears of a death when it happens", [(CHILD, "if (was_up)\n\t\tnews_down(s, n);", "")],
      "monitors.down_and_up_reach_the_monitor_within_milliseconds"),
@@ -367,7 +367,7 @@ RULES = [
     ("who is silent is killed", [(DEADLINES, "silent_ms >= n->spec->heartbeat_ms)", "silent_ms < 0)")],
      "stuck.a_silent_child_is_killed_and_replaced stuck.a_stopped_child_is_killed_and_replaced "
      "crashes.each_way_to_die_is_reported life.restart_type_decides_who_comes_back"),
-    ("unless its row asks for no heartbeat",
+    ("who has no heartbeat in its row is not killed for silence",
      [(DEADLINES, "n->spec->heartbeat_ms != HEARTBEAT_OFF && silent_ms", "silent_ms")],
      "stuck.a_child_without_heartbeat_in_its_row_is_left_alone"),
     ("nobody is blamed for our own sleep",
@@ -378,7 +378,7 @@ RULES = [
        "n = s->root;\n\tn->heard_ms = 0;"),
       (DEADLINES, "if (control_has_unread(n))\n\t\tn->heard_ms = s->now_ms;", "")],
      "stuck.nobody_is_blamed_for_our_own_sleep"),
-    ("nor when all slept",
+    ("nobody is blamed when all slept",
      [(LOOP, "TAILQ_FOREACH (n, &s->tree, in_tree)\n\t\tn->heard_ms = s->now_ms;",
        "n = s->root;\n\tn->heard_ms = 0;")],
      "stuck.nobody_is_blamed_when_all_slept"),
@@ -421,7 +421,7 @@ RULES = [
     ("a message is not to blame for a kill from outside",
      [(CRASH, "return note->signal != what->code || note->outside != 0;", "return what == NULL || note == NULL;")],
      "crashes.whether_the_message_is_blamed_depends_on_who_killed crashes.a_fatal_signal_from_outside_blames_nothing"),
-    ("but where an actor was stuck in it", [(RESTART, "held_ms >= BLAME_HELD_MS;", "held_ms < 0;")],
+    ("a message is to blame where an actor was stuck in it", [(RESTART, "held_ms >= BLAME_HELD_MS;", "held_ms < 0;")],
      "crashes.whether_the_message_is_blamed_depends_on_who_killed "
      "crashes.a_message_in_whose_handler_two_generations_are_stuck_is_set_aside"),
     ("a kill from outside says nothing of what was in hand",
@@ -447,7 +447,7 @@ RULES = [
     ("what two generations died of is set aside",
      [("actors/runtime/deaths.c", "#define BLAMED_MAX  2", "#define BLAMED_MAX  1000")],
      "crashes.a_message_that_kills_two_generations_is_set_aside"),
-    ("and nothing else with it", [("actors/runtime/deaths.c", "if (is_culprit(request, culprit))", "if (own_fault)")],
+    ("nothing else is set aside with it", [("actors/runtime/deaths.c", "if (is_culprit(request, culprit))", "if (own_fault)")],
      "crashes.an_innocent_message_survives_the_deaths_that_a_poisonous_one_costs"),
 
     # --- the rolling restart ---
@@ -548,6 +548,9 @@ RULES = [
      "zygotes.a_killed_zygote_is_replaced standbys.one_whose_zygote_died_ends_with_it"),
     ("a standby that died is replaced", [(ZYGOTE, "copy_exited(s, pid);\n\t\trun_dir", "run_dir")],
      "standbys.one_that_died_is_not_missed"),
+    ("the socket of a standby goes with it",
+     [(ZYGOTE, "run_dir_remove_socket(s->run_dir_fd, CONTROL_STANDBY, (uint64_t)pid);", "(void)status;")],
+     "standbys.one_that_died_is_not_missed standbys.one_that_is_stopped_is_given_no_name"),
     ("one that is stopped is given no name", [(ZYGOTE, "state.si_pid == pid;", "state.si_pid < 0;")],
      "standbys.one_that_is_stopped_is_given_no_name"),
 ]
