@@ -188,7 +188,6 @@ RULES = [
     ("who waits is answered when it is done",
      [(REQUEST, "reply->result = askers_add(n, from, request);\n\treturn reply->result == 0;", "return false;")],
      "requests.terminate_child_answers_when_it_has_stopped "
-     "requests.restart_child_starts_a_terminated_child_and_answers_when_it_is_up "
      "requests.start_child_answers_when_it_is_up "
      "requests.restart_child_that_fails_to_start_says_why_and_leaves_it_stopped "
      "requests.start_child_that_fails_to_start_says_why_and_is_not_kept"),
@@ -209,6 +208,9 @@ RULES = [
     ("a temporary child that ended by itself is forgotten",
      [(CHILD, "if (n->spec->restart == RESTART_TEMPORARY)\n\t\tn->deleted = true;", "")],
      "requests.the_specification_of_a_temporary_child_that_ends_is_deleted"),
+    ("restart_child starts what was terminated",
+     [(CHILDREN, "return start_static(s, n);\n}\n\nint children_delete", "return 0;\n}\n\nint children_delete")],
+     "requests.restart_child_starts_a_terminated_child_and_answers_when_it_is_up"),
     ("restart_child is no restart of the intensity",
      [(CHILDREN, "node_start(s, n);\n\treturn 0;",
        "if (!restart_window_add(&n->parent->window, s->now_ms))\n\t\treturn -ESHUTDOWN;\n"
