@@ -49,12 +49,11 @@ struct child_spec {
 	const char *name;    /* unique; of a template: the part of the name before ':' */
 	const char *program; /* in the libexec directory; NULL: a supervisor */
 	enum restart_type restart;
-	int64_t shutdown_ms; /* from SIGTERM to SIGKILL */
-	int64_t start_timeout_ms; /* from fork, or ROLE, to READY; past it, it is killed and tried again. A
-				   * zygote's, until it is linked */
-	int64_t heartbeat_ms;  /* silence that means stuck; HEARTBEAT_OFF: not watched */
-	int64_t memory_max_mb; /* resident; past it, it is killed and restarted. 0: no limit */
-	bool may_control;      /* its requests (proto/control.h) are served */
+	int64_t shutdown_ms;	  /* from SIGTERM to SIGKILL */
+	int64_t start_timeout_ms; /* from fork or ROLE to READY; past it, killed and tried again */
+	int64_t heartbeat_ms;	  /* silence that means stuck; HEARTBEAT_OFF: not watched */
+	int64_t memory_max_mb;	  /* resident; past it, it is killed and restarted. 0: no limit */
+	bool may_control;	  /* its requests (proto/control.h) are served */
 	const char *secrets[SPEC_SECRETS_MAX]; /* the secret settings in its environment */
 	bool zygote; /* its program knows how to be one (proto/control.h): the next generations are
 			   * forked from a process that is linked already, not read in anew */

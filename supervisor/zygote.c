@@ -37,9 +37,9 @@ struct zygote {
 	int fd;	   /* our end of its socket */
 	int64_t due_ms; /* when it is to be ready */
 	bool ready;
-	struct newborn
-		copy; /* the one that was asked for last and has no name. control_fd is -1: there
-			      * is none, and pid means nothing; else pid is 0 until BORN is read */
+	/* The one that was asked for last and has no name. control_fd is -1: there is none, and pid means
+	 * nothing; else pid is 0 until BORN is read. */
+	struct newborn copy;
 	LIST_ENTRY(zygote) in_list;
 };
 

@@ -254,8 +254,8 @@ static int restrict_to(const struct actor_spec *spec, int version)
 	if (rules.fd < 0)
 		return -errno;
 	grant_declared(&rules, spec);
-	seen_first =
-		seen; /* before /proc/self, which the kernel makes anew: it would differ each time */
+	/* Without /proc/self, which the kernel makes anew: it would differ each time. */
+	seen_first = seen;
 	grant_own_process(&rules);
 	if (syscall(SYS_landlock_restrict_self, rules.fd, 0) < 0)
 		rc = -errno;

@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <execinfo.h>
 #include <linux/sched.h>
-#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,31 +43,26 @@ static int say(enum control_type type, int64_t value, int result)
 	return send(CONTROL_FD, &packet, sizeof(packet), MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
+static pid_t *own_tid; /* where libc keeps the thread id of this thread */
+
+/* An old kernel, or a container, may refuse either call. Once, before the next. */
+static bool can_fork_for_parent(void)
+{
+	return prctl(PR_GET_TID_ADDRESS, &own_tid) == 0 && syscall(SYS_clone3, NULL, 0) < 0 &&
+	       errno == EINVAL;
+}
+
 /* fork(), but the copy is our parent's child, whose end is told to it as ours would be. The kernel notes
  * the copy's thread id where libc keeps it of this thread, and that is all that libc's own fork() would
  * do here: there is one thread, and no lock is held. Returns the pid, 0 in the copy, or a negative
  * errno. */
 static pid_t fork_for_parent(void)
 {
-	struct clone_args args = {.flags =
-					  CLONE_PARENT | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID};
-	pid_t *tid = NULL;
-	long pid;
+	struct clone_args args = {.flags = CLONE_PARENT | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID,
+				  .child_tid = (uint64_t)(uintptr_t)own_tid};
+	long pid = syscall(SYS_clone3, &args, sizeof(args));
 
-	if (prctl(PR_GET_TID_ADDRESS, &tid) < 0)
-		return -errno;
-	args.child_tid = (uint64_t)(uintptr_t)tid;
-	pid = syscall(SYS_clone3, &args, sizeof(args));
 	return pid < 0 ? -errno : (pid_t)pid;
-}
-
-/* An old kernel, or a container, may refuse either call. */
-static bool can_fork_for_parent(void)
-{
-	int *tid;
-
-	return prctl(PR_GET_TID_ADDRESS, &tid) == 0 && syscall(SYS_clone3, NULL, 0) < 0 &&
-	       errno == EINVAL;
 }
 
 static bool is_right(const struct control_packet *packet, ssize_t size, enum control_type type)
@@ -201,12 +195,11 @@ bool zygote_serve(const struct actor_spec *spec, int argc, char **argv)
 
 void zygote_await_role(struct control_packet *role)
 {
-	struct pollfd supervisor = {.fd = CONTROL_FD, .events = POLLIN};
 	ssize_t n;
 
-	while (poll(&supervisor, 1, -1) < 0 && errno == EINTR)
-		;
-	n = recv(CONTROL_FD, role, sizeof(*role), 0);
+	do
+		n = recv(CONTROL_FD, role, sizeof(*role), 0);
+	while (n < 0 && errno == EINTR);
 	if (!is_right(role, n, CONTROL_ROLE))
 		_exit(0); /* nobody needs us any more */
 	role->name[sizeof(role->name) - 1] = '\0';
