@@ -17,7 +17,8 @@ import uuid
 from datetime import datetime
 from pathlib import Path
 
-from fetcher_memory import put
+from fetcher_memory import is_waiting, put
+from storm import is_whole
 from support.person import children_of
 from support.pg import Postgres
 from support.system import BUILD, Simulator, System, wait_for
@@ -51,18 +52,13 @@ def runs(pid):
         return False
 
 
-def is_whole(system):
-    tree = system.tree()
-    return all(c["state"] == "up" for c in tree.values()) and any(name.startswith("fetcher:") for name in tree)
-
-
 def run(postgres, simulator):
     """The seconds of each actor, by name, and those of the supervisor."""
     system = System(postgres, simulator)
     try:
         system.start()
         put(system, str(uuid.uuid4()))
-        wait_for(lambda: is_whole(system), 20, "all are up, the fetcher too")
+        wait_for(lambda: is_waiting(system, 1) and is_whole(system), 20, "all are up, the fetcher too")
         children = [child for child in system.tree().values() if child["pid"]]
         took = {child["name"].split(":")[0]: stop_one(system, child) for child in children}
         pids = children_of(system.process.pid)

@@ -9,6 +9,7 @@ import resource
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -16,8 +17,11 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[3]
-BUILD = Path(os.environ.get("UGTJ_BUILD_DIR", ROOT / "build")).resolve()
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from support.system import BUILD, ROOT, Door  # noqa: E402, F401
+from support.treaty import VERSION  # noqa: E402
+
 PROGRAM = BUILD / "tests/supervisor/test_tree"
 SANITIZED = b"__asan_init" in PROGRAM.read_bytes()
 TIMEOUT = int(os.environ.get("TEST_PATIENCE_S", "30"))
@@ -213,7 +217,7 @@ class Tree:
             self.listener.settimeout(TIMEOUT)
             self.connection, _ = self.listener.accept()
             self.connection.settimeout(TIMEOUT)
-        self.connection.send(bytes(Packet(version=3, type=kind, ref=ref, name=name.encode(),
+        self.connection.send(bytes(Packet(version=VERSION, type=kind, ref=ref, name=name.encode(),
                                           value=value)))
 
     def receive(self):
@@ -282,10 +286,15 @@ class Tree:
         raise AssertionError(f"{name} is not {state}\n{self.text()}")
 
 
+def fields_of(pid):
+    """Of /proc/PID/stat, from the state letter on."""
+    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+
+
 def stat_of(pid):
     """The state letter of a process, None when there is none."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+        return fields_of(pid)[0]
     except (FileNotFoundError, ProcessLookupError):
         return None
 
@@ -313,3 +322,12 @@ def start():
     yield begin
     for one in reversed(trees):
         one.close()
+
+
+@pytest.fixture
+def actors(start):
+    """Real actors, hh_client being tests/support/test_actor.c, and a client of their door."""
+    tree = start("actors", ZMQ_PORT=0, LOG_LEVEL="debug").up()
+    tree.door = Door(int((tree.run_dir / "zmq_port").read_text()))
+    yield tree
+    tree.door.close()

@@ -4,17 +4,11 @@ import errno
 import json
 import os
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from conftest import (BUILD, DELETE_CHILD, KILL_CHILD, RESTART_CHILD, START_CHILD, TERMINATE_CHILD, WAIT,
                       until)
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
-from support.system import Door  # noqa: E402
 
 
 @pytest.fixture
@@ -343,14 +337,6 @@ def test_a_significant_child_that_makes_no_sense_is_refused(start, shape):
 
 
 # --- the same as messages -------------------------------------------------------------------------
-
-@pytest.fixture
-def actors(start):
-    tree = start("actors", ZMQ_PORT=0).up()
-    tree.door = Door(int((tree.run_dir / "zmq_port").read_text()))
-    yield tree
-    tree.door.close()
-
 
 def call(tree, method, name=None):
     kind, reply = tree.door.call(f"tree.{method}", {} if name is None else {"name": name}, timeout=20)

@@ -6,18 +6,13 @@ import random
 import re
 import signal
 import subprocess
-import sys
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
-from conftest import BUILD, CRASH_FRAME, DEATHS, KILL_CHILD, NEXT_CRASH, SANITIZED, stat_of, until
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
-from support.system import Door  # noqa: E402
+from conftest import (BUILD, CRASH_FRAME, DEATHS, KILL_CHILD, NEXT_CRASH, SANITIZED, Door, stat_of,
+                      until)
 
 
 def death(report):
@@ -157,14 +152,6 @@ def test_the_last_64_are_kept(start):
 
 
 # --- what an actor adds to it ---------------------------------------------------------------------
-
-@pytest.fixture
-def actors(start):
-    tree = start("actors", ZMQ_PORT=0).up()
-    tree.door = Door(int((tree.run_dir / "zmq_port").read_text()))
-    yield tree
-    tree.door.close()
-
 
 def crashes(tree):
     kind, reply = tree.door.call("tree.crashes")

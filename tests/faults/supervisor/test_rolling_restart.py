@@ -4,17 +4,9 @@ import errno
 import os
 import shutil
 import subprocess
-import sys
 import threading
-from pathlib import Path
 
-import pytest
-
-from conftest import BUILD, PROGRAM, RENEW_CHILD, START_CHILD, WAIT, until
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
-from support.system import Door  # noqa: E402
+from conftest import BUILD, PROGRAM, RENEW_CHILD, START_CHILD, WAIT, Door, until
 
 
 def renewals(tree):
@@ -131,14 +123,6 @@ def test_a_group_that_is_restarted_during_it_starts_each_once(start):
     assert tree.names("child.start").count("b") == 2
     assert tree.ask(RENEW_CHILD, "b") == 0, "the roll is over"
     tree.stop()
-
-
-@pytest.fixture
-def actors(start):
-    tree = start("actors", ZMQ_PORT=0).up()
-    tree.door = Door(int((tree.run_dir / "zmq_port").read_text()))
-    yield tree
-    tree.door.close()
 
 
 def test_who_calls_all_the_time_gets_every_answer(actors):

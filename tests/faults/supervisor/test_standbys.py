@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from conftest import alive, until
-from test_zygotes import actors, fields_of, killed, zygote  # noqa: F401
+from conftest import alive, fields_of, until
+from test_zygotes import killed, zygote
 
 PROGRAM = "test_actor"
 

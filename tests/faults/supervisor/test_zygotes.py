@@ -2,26 +2,11 @@
 program."""
 import os
 import signal
-import sys
 from pathlib import Path
 
-import pytest
-
-from conftest import PROGRAM, ROOT, alive, until
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
-from support.system import Door  # noqa: E402
+from conftest import PROGRAM, ROOT, alive, fields_of, until
 
 OLD_KERNEL = ROOT / "tests/support/old_kernel.py"
-
-
-@pytest.fixture
-def actors(start):
-    tree = start("actors", ZMQ_PORT=0, LOG_LEVEL="debug").up()
-    tree.door = Door(int((tree.run_dir / "zmq_port").read_text()))
-    yield tree
-    tree.door.close()
 
 
 def zygote(tree, name="hh_client"):
@@ -42,10 +27,6 @@ def killed_until(tree, by, name="hh_client"):
     starts = []
     until(lambda: starts.append(killed(tree, name)) or starts[-1].by == by)
     return starts[-1]
-
-
-def fields_of(pid):
-    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
 
 
 def test_the_first_generation_is_execed_and_later_ones_are_copies(actors):
